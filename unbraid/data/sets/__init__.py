@@ -1,0 +1,1 @@
+"""One reader per file; `read(root)` opens index files only, never frames."""

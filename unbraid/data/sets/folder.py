@@ -1,0 +1,127 @@
+"""The tracklet folder: the one layout that unbraid itself writes (`world`, `track`) and reads.
+
+    tracklets.parquet   one row per tracklet: key, split, modality, identity, frames, then one text column per label
+    origin.json         what made the folder: {"name": ..., "synthetic": true|false, ...}
+    frames/...          image files, named by the `frames` column relative to the folder
+
+The index is written last, so a folder without `tracklets.parquet` is one that was never finished.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unbraid.data.benchmark import Benchmark
+from unbraid.protocol import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN, Protocol
+from unbraid.tracklet import Images, Tracklet
+
+INDEX = "tracklets.parquet"
+ORIGIN = "origin.json"
+COLUMNS = ("key", "split", "modality", "identity", "frames")
+
+
+def read(root: Path) -> Benchmark:
+    """The benchmark in a tracklet folder; opens the index only.
+
+    Raises FileNotFoundError without an index, ValueError for a malformed one.
+    """
+    root = Path(root)
+    index = root / INDEX
+    if not index.is_file():
+        raise FileNotFoundError(
+            f"{root} holds no {INDEX}; point to a folder written by `unbraid world` or `unbraid track`, "
+            f"and run that command again if it was interrupted"
+        )
+    try:
+        table = pd.read_parquet(index)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{index} is not a readable Parquet file ({error}); write the folder again") from error
+    missing = [c for c in COLUMNS if c not in table.columns]
+    if missing:
+        raise ValueError(f"{index} lacks the columns {missing}; it has {list(table.columns)}")
+    labels = [c for c in table.columns if c not in COLUMNS]
+    splits: dict[str, list[Tracklet]] = {"train": [], "query": [], "gallery": []}
+    for row in table.to_dict("records"):
+        if row["split"] not in splits:
+            raise ValueError(
+                f"{index}: tracklet {row['key']!r} has split {row['split']!r}; expected one of {list(splits)}"
+            )
+        splits[row["split"]].append(_tracklet(root, row, labels))
+    origin = read_origin(root)
+    return Benchmark(
+        name=str(origin.get("name", root.name)),
+        train=tuple(splits["train"]),
+        query=tuple(splits["query"]),
+        gallery=tuple(splits["gallery"]),
+        protocols=_protocols(labels),
+        synthetic=bool(origin.get("synthetic", False)),
+    )
+
+
+def read_origin(root: Path) -> dict[str, Any]:
+    """What made the folder, {} when it does not say. Raises ValueError when the file is not JSON."""
+    path = Path(root) / ORIGIN
+    if not path.is_file():
+        return {}
+    try:
+        origin: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); delete it or write the folder again") from error
+    return origin
+
+
+def _tracklet(root: Path, row: Mapping[Any, Any], labels: Sequence[str]) -> Tracklet:
+    return Tracklet(
+        key=row["key"],
+        media=Images(tuple(root / name for name in row["frames"])),
+        modality=row["modality"],
+        identity=None if pd.isna(row["identity"]) else row["identity"],
+        labels=MappingProxyType({name: row[name] for name in labels if not pd.isna(row[name])}),
+    )
+
+
+def _protocols(labels: Sequence[str]) -> dict[str, Protocol]:
+    found = []
+    if "camera" in labels:
+        found.append(CAMERA_CHANGE)
+        if "clothes" in labels:
+            found.append(CLOTHES_CHANGE)
+    return {p.name: p for p in [*found, PLAIN]}
+
+
+def save_frames(root: Path, key: str, images: Sequence[NDArray[np.uint8]], *, quality: int = 95) -> list[str]:
+    """Write RGB images, each H W 3 uint8, as JPEG; returns their names relative to root, in order.
+
+    Raises OSError when a file cannot be written (folder unwritable, disk full).
+    """
+    folder = Path(root) / "frames" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for number, image in enumerate(images):
+        coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        path = folder / f"{number:05d}.jpg"
+        path.write_bytes(coded.tobytes())
+        names.append(path.relative_to(root).as_posix())
+    return names
+
+
+def save_index(root: Path, rows: Sequence[Mapping[str, Any]], origin: Mapping[str, Any]) -> None:
+    """Write origin and index, the index last and in one step.
+
+    rows: key, split, modality, identity, frames (names from `save_frames`) and one text value per label.
+    """
+    root = Path(root)
+    (root / ORIGIN).write_text(json.dumps(dict(origin), indent=2) + "\n", encoding="utf-8")
+    table = pd.DataFrame(list(rows))
+    table = table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]
+    unfinished = root / (INDEX + ".part")
+    table.to_parquet(unfinished, index=False)
+    os.replace(unfinished, root / INDEX)

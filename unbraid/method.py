@@ -1,0 +1,125 @@
+"""The contract that every method keeps, and how a method is found: by its folder name."""
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unbraid.batch import Batch, Clip
+from unbraid.spaces import Spaces
+
+
+class Method(nn.Module, ABC):
+    """A published system: a network, its losses and the rule that compares two people.
+
+    Subclass once, never twice. Built from its own config and the number of training classes per label,
+    `Method(config, classes={"identity": 625, "camera": 6})`; it never sees a path, a logger, a rank or a recipe.
+
+    Config: frozen dataclass; its field `weights` is a dataclass with one field per loss name.
+    spaces: names that `encode` returns. sensor: names it reads from `Clip.sensor`. aspects: texts it learns from.
+    supervision: label names that training reads from `Batch.labels`.
+    Every tensor that `forward` returns has the batch as its first axis, so that outputs of several
+    devices can be joined before `losses` sees them.
+    """
+
+    Config: ClassVar[type]
+    spaces: tuple[str, ...] = ("identity",)
+    sensor: tuple[str, ...] = ()
+    aspects: tuple[str, ...] = ()
+    supervision: tuple[str, ...] = ("identity",)
+
+    def __init__(self, config: Any, *, classes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = dict(classes)
+
+    def number_of(self, label: str) -> int:
+        """Number of training classes of a label. Raises ValueError when the training data do not carry it."""
+        if label not in self.classes:
+            raise ValueError(
+                f"{type(self).__name__} learns from the label {label!r}, which the training tracklets lack; "
+                f"they have {sorted(self.classes)}. Add the label, or switch the part that needs it off"
+            )
+        return self.classes[label]
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Training pass: named outputs, each with first axis B."""
+
+    @abstractmethod
+    def losses(self, out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Unweighted scalars by name, computed without parameters; names are fields of `config.weights`."""
+
+    @abstractmethod
+    def encode(self, clip: Clip) -> Spaces:
+        """Test pass: no labels, no captions; not normalised."""
+
+    def similarity(self, query: Spaces, gallery: Spaces) -> Float[Tensor, "Q G"]:
+        """Larger is more alike; cosine on the identity space unless the method says otherwise."""
+        return cosine(query, gallery)
+
+    @abstractmethod
+    def heat(self, clip: Clip) -> dict[str, Float[Tensor, "B T h w"]]:
+        """Where each space looks: non-negative maps by space name."""
+
+
+def cosine(query: Spaces, gallery: Spaces) -> Float[Tensor, "Q G"]:
+    """Cosine of the identity spaces; for N P D the mean cosine over parts."""
+    parts = []
+    for spaces in (query, gallery):
+        value = spaces["identity"].float()
+        value = value if value.ndim == 3 else value[:, None]
+        # dividing by sqrt(P) on both sides makes the flat product the mean over parts
+        parts.append((F.normalize(value, dim=2) / value.shape[1] ** 0.5).flatten(1))
+    return torch.mm(parts[0], parts[1].T)
+
+
+def available() -> tuple[str, ...]:
+    """Names of the methods in the library: the folders of `unbraid.methods`."""
+    import unbraid.methods as home
+
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(home.__path__) if m.ispkg))
+
+
+def find(name: str) -> type[Method]:
+    """The method class of a folder name ('dsanet') or of any importable package ('their_pkg.fifth').
+
+    The package's `model` module holds exactly one Method subclass.
+    Raises KeyError naming the nearest method when there is none of that name.
+    """
+    package = module_of(name)
+    model = importlib.import_module(f"{package}.model")
+    found = [
+        v
+        for v in vars(model).values()
+        if isinstance(v, type) and issubclass(v, Method) and v.__module__ == model.__name__
+    ]
+    if len(found) != 1:
+        raise ValueError(f"{model.__name__} must define one Method subclass; it defines {len(found)}")
+    return found[0]
+
+
+def module_of(name: str) -> str:
+    """The package that holds a method; same names and errors as `find`."""
+    if "." not in name and name in available():
+        return f"unbraid.methods.{name}"
+    try:
+        known = importlib.util.find_spec(name) is not None if "." in name else False
+    except ModuleNotFoundError:
+        known = False
+    if known:
+        return name
+    near = difflib.get_close_matches(name, available(), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise KeyError(
+        f"no method {name!r}{hint} The library has {list(available())}; "
+        f"a method of your own is named by its import path, such as 'their_package.fifth'"
+    )

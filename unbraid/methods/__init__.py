@@ -1,0 +1,1 @@
+"""One folder per method: model.py, recipes.py, README.md."""

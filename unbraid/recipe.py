@@ -1,0 +1,193 @@
+"""Everything that decides a run, and nothing that does not (no paths, no device)."""
+
+import difflib
+import importlib
+import inspect
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+C = TypeVar("C")
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How clips are chosen, changed and put into batches."""
+
+    frames: int = 6
+    """T, frames per clip."""
+    height: int = 256
+    """H in pixels; frames are resized to it."""
+    width: int = 128
+    """W in pixels."""
+    identities: int = 8
+    """P, distinct identities per global batch."""
+    clips: int = 4
+    """K, clips per identity and batch."""
+    chunks: Literal["even", "stmn"] = "even"
+    """Edges of restricted random sampling: floor(iF/T), or STMN's ceil with last-frame padding."""
+    epoch: Literal["tracklets", "identities"] = "tracklets"
+    """One epoch shows every tracklet about once, or every identity once."""
+    flip: float = 0.5
+    """Probability of a horizontal flip, shared by all frames of a clip."""
+    erase: float = 0.5
+    """Probability of random erasing."""
+    erase_scope: Literal["frame", "clip"] = "frame"
+    """Draw the erased box for every frame, or once for all frames of a clip."""
+    shift: float = 0.0
+    """Largest random shift of a clip as a share of its height and width, edges repeated."""
+    test: Literal["interleaved", "contiguous", "stmn"] = "interleaved"
+    """How the all-frames test cuts a tracklet into clips."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Subtracted from frames in 0..1, per RGB channel."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Divides frames afterwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """Optimiser and learning-rate schedule."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    """Adam with L2 penalty, or AdamW with decoupled weight decay."""
+    lr: float = 3.5e-4
+    """Peak learning rate."""
+    weight_decay: float = 5e-4
+    """Weight decay."""
+    schedule: Literal["step", "cosine"] = "step"
+    """Multiply by `decay` every `step_epochs`, or fall to zero along a cosine."""
+    step_epochs: int = 40
+    """Epochs between steps of the 'step' schedule."""
+    decay: float = 0.1
+    """Factor of each step."""
+    warmup: float = 0.0
+    """Share of the run in which the rate rises linearly from zero."""
+    max_norm: float | None = None
+    """Clip the gradient norm to this; None leaves it alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Generic[C]):
+    """A method, its config, and how to train it. `to_json` and `from_json` are exact inverses."""
+
+    method: str
+    config: C
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    epochs: int = 1
+    seed: int = 0
+
+    def to_json(self) -> str:
+        """The recipe as indented JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "Recipe[Any]":
+        """The recipe that `to_json` wrote.
+
+        Raises ValueError for text that is not JSON or a value of the wrong type, KeyError for an unknown
+        field (naming the nearest known one) or a missing one.
+        """
+        from unbraid.method import find
+
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"the recipe is not valid JSON: {error}") from error
+        if not isinstance(values, dict) or not isinstance(values.get("method"), str):
+            raise ValueError("the recipe needs a field 'method' that names its method, such as \"dsanet\"")
+        return Recipe(**_fields_of(Recipe, values, "recipe", {"config": find(values["method"]).Config}))
+
+
+def _fields_of(kind: type, values: Any, where: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Constructor arguments for dataclass `kind` from JSON values, checked one by one."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} should be an object with the fields of {kind.__name__}; got {values!r}")
+    hints = {**get_type_hints(kind), **(known or {})}
+    names = [f.name for f in fields(kind)]
+    for name in values:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise KeyError(f"unknown field {where}.{name}{hint} Known fields: {names}")
+    for field in fields(kind):
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        if field.name not in values and not optional:
+            raise KeyError(f"missing field {where}.{field.name}")
+    return {name: _value_of(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+
+
+def _value_of(kind: Any, value: Any, where: str) -> Any:
+    """One JSON value as the annotated type, or ValueError saying what was expected."""
+    origin = get_origin(kind)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return kind(**_fields_of(kind, value, where))
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"{where} should be one of {list(get_args(kind))}; got {value!r}")
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in get_args(kind):
+            return None
+        inner = [k for k in get_args(kind) if k is not type(None)]
+        return _value_of(inner[0], value, where)
+    if origin is tuple:
+        parts = get_args(kind)
+        if isinstance(value, list | tuple) and parts[-1] is Ellipsis:
+            return tuple(_value_of(parts[0], v, where) for v in value)
+        if not isinstance(value, list | tuple) or len(value) != len(parts):
+            raise ValueError(f"{where} should be a list of {len(parts)} values; got {value!r}")
+        return tuple(_value_of(k, v, where) for k, v in zip(parts, value, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{where} should be {kind.__name__}; got {value!r}")
+    return value
+
+
+def differences(a: "Recipe[Any]", b: "Recipe[Any]") -> list[str]:
+    """Dotted names of the fields in which two recipes differ."""
+
+    def walk(x: Any, y: Any, where: str) -> list[str]:
+        if isinstance(x, dict) and isinstance(y, dict):
+            names = sorted({*x, *y})
+            return [d for n in names for d in walk(x.get(n), y.get(n), f"{where}.{n}" if where else n)]
+        return [] if x == y else [where]
+
+    return walk(asdict(a), asdict(b), "")
+
+
+def available_recipes(method: str) -> tuple[str, ...]:
+    """Names of the recipes of a method: the public functions of its recipes.py."""
+    from unbraid.method import module_of
+
+    module = importlib.import_module(f"{module_of(method)}.recipes")
+    return tuple(
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    )
+
+
+def find_recipe(name: str) -> Recipe[Any]:
+    """The recipe 'method:recipe', such as 'dsanet:mars' or 'their_package.fifth:tiny'.
+
+    Raises KeyError naming the nearest recipe when there is none of that name, ValueError without a colon.
+    """
+    from unbraid.method import module_of
+
+    method, colon, recipe = name.partition(":")
+    if not colon:
+        raise ValueError(f"a recipe is named METHOD:RECIPE, such as 'dsanet:world'; got {name!r}")
+    known = available_recipes(method)
+    if recipe not in known:
+        near = difflib.get_close_matches(recipe, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise KeyError(f"{method} has no recipe {recipe!r}{hint} It has {list(known)}")
+    made: Recipe[Any] = getattr(importlib.import_module(f"{module_of(method)}.recipes"), recipe)()
+    return made

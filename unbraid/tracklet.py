@@ -1,0 +1,73 @@
+"""One person seen once by one sensor, nothing decoded yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+Modality = Literal["rgb", "silhouette", "depth", "points"]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """One image file per frame, in time order."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSpan:
+    """Frames cut from one video: `frames[i]` is a 0-based frame number, `boxes[i]` its crop.
+
+    boxes: left, top, width, height in pixels of the video; empty means whole frames.
+    """
+
+    path: Path
+    frames: tuple[int, ...]
+    boxes: tuple[Box, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.boxes and len(self.boxes) != len(self.frames):
+            raise ValueError(
+                f"{self.path}: {len(self.frames)} frames but {len(self.boxes)} boxes; give one box per frame"
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+Media = Images | VideoSpan
+
+
+@dataclass(frozen=True, slots=True)
+class Tracklet:
+    """One person seen once by one sensor: an ordered run of frames and what is known about it.
+
+    An image is a tracklet of one frame. Files are named, not opened.
+
+    key: unique and stable in its benchmark; joins captions, embeddings and reports.
+    identity: None for a person whose identity is unknown (a distractor).
+    labels: every other known fact by name: 'camera', 'clothes', 'action', 'view', ...
+
+    Raises ValueError for an empty key or a tracklet of zero frames.
+    """
+
+    key: str
+    media: Media
+    modality: Modality = "rgb"
+    identity: str | None = None
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise ValueError("a tracklet needs a key that is unique in its benchmark; got an empty one")
+        if len(self.media) == 0:
+            raise ValueError(f"tracklet {self.key!r} has no frames; remove it from the index or add its files")
+
+    def __len__(self) -> int:
+        return len(self.media)
