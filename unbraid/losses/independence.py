@@ -1,0 +1,16 @@
+"""Losses that keep two embeddings of the same clip apart."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+# a zero vector has cosine 0 instead of none
+EPSILON = 1e-12
+
+
+def cosine_hinge(x: Float[Tensor, "B D"], y: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+    """Mean over rows of max(cos(x, y), 0), in float32; opposite vectors cost nothing.
+
+    Source: DSANet eq. (1).
+    """
+    return F.cosine_similarity(x.float(), y.float(), dim=1, eps=EPSILON).clamp_min(0).mean()

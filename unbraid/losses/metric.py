@@ -1,0 +1,71 @@
+"""Losses on distances between embeddings of a batch."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# keeps the gradient of a square root finite at distance zero
+EPSILON = 1e-12
+
+
+def distances(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
+    """Euclidean distances between rows, in float32, with exact zeros kept differentiable."""
+    x = x.float()
+    square = x.square().sum(1)
+    squared = square[:, None] + square[None, :] - 2 * x @ x.T
+    return squared.clamp_min(EPSILON).sqrt()
+
+
+def batch_hard_triplet(
+    distance: Float[Tensor, "B B"], labels: Int[Tensor, "B"], *, margin: float | None = None
+) -> Float[Tensor, ""]:
+    """Mean over anchors of the hardest positive against the hardest negative.
+
+    margin: hinge at this margin; None is the soft margin log(1 + exp(positive - negative)).
+    Raises ValueError when an anchor has no positive other than itself or no negative: every identity of a
+    batch needs two clips, and a batch two identities.
+    Source: Hermans et al., "In Defense of the Triplet Loss" (2017), batch-hard loss; DSANet eq. (10) leaves the
+    flavour open.
+    """
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    positive, negative = same & ~itself, ~same
+    for kind, mask in (("positive", positive), ("negative", negative)):
+        alone = ~mask.any(1)
+        if alone.any():
+            raise ValueError(
+                f"triplet loss: row {int(alone.nonzero()[0])} has no {kind} in its batch of {len(labels)}; "
+                f"sample at least 2 identities with 2 clips each"
+            )
+    far = distance.masked_fill(~positive, -torch.inf).amax(1)
+    near = distance.masked_fill(~negative, torch.inf).amin(1)
+    if margin is None:
+        return F.softplus(far - near).mean()
+    return F.relu(far - near + margin).mean()
+
+
+def cosine_distances(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
+    """1 - cosine between rows, in float32."""
+    x = F.normalize(x.float(), dim=1)
+    return 1 - x @ x.T
+
+
+def within_identity_variance(
+    x: Float[Tensor, "B D"], labels: Int[Tensor, "B"], *, channels: str = "mean"
+) -> Float[Tensor, ""]:
+    """Sum over the identities of a batch of their rows' mean squared deviation from the identity's mean.
+
+    channels: 'mean' or 'sum' of the squared deviation over D.
+    Source: DSANet eq. (7); the channel mean is not in the paper, chosen because the sum starts D times larger
+    than the cross-entropy it stands beside.
+    """
+    if channels not in ("mean", "sum"):
+        raise ValueError(f"channels should be 'mean' or 'sum'; got {channels!r}")
+    x = x.float()
+    member = F.one_hot(torch.unique(labels, return_inverse=True)[1]).to(x.dtype)
+    count = member.sum(0)
+    centre = (member.T @ x) / count[:, None]
+    squared = (x - member @ centre).square()
+    per_row = squared.mean(1) if channels == "mean" else squared.sum(1)
+    return ((member.T @ per_row) / count).sum()

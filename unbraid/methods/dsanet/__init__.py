@@ -1,0 +1,1 @@
+"""DSANet: identity and camera features of a video, split and recombined."""
