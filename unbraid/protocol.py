@@ -106,3 +106,5 @@ CLOTHES_CHANGE = Protocol(
     hit=same("identity") & ~same("clothes"),
     skip=same("identity") & (same("camera") | same("clothes")),
 )
+
+NAMED = {p.name: p for p in (CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN)}

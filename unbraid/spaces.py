@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from unbraid.files import read_tensors, write_tensors
 
 
 class Spaces(Mapping[str, Tensor]):
@@ -107,10 +107,7 @@ class Embeddings:
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        save_file(
-            {name: value.contiguous().cpu() for name, value in self.spaces.items()},
-            part / "spaces.safetensors",
-        )
+        write_tensors(part / "spaces.safetensors", self.spaces)
         self.table.to_parquet(part / "table.parquet", index=False)
         origin = {**self.origin, "keys": _hash_keys(self.table)}
         (part / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
@@ -132,10 +129,10 @@ class Embeddings:
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder} has no {name}; expected a folder written by `unbraid extract`")
         try:
-            tensors = load_file(folder / "spaces.safetensors")
+            tensors = read_tensors(folder / "spaces.safetensors")
             table = pd.read_parquet(folder / "table.parquet")
             origin: dict[str, str] = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
-        except (SafetensorError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"{folder} is damaged ({error}); run `unbraid extract` again") from error
         if origin.get("keys") != _hash_keys(table):
             raise ValueError(f"{folder}: table.parquet is not the table these embeddings were made with; extract again")

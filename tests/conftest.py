@@ -1,0 +1,18 @@
+"""Shape annotations become checks while tests run."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+CHECKED = ["unbraid.batch", "unbraid.spaces", "unbraid.method", "unbraid.nn", "unbraid.losses", "unbraid.methods"]
+
+install_import_hook([*CHECKED, "unbraid.data.augment", "tests.fifth"], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small tracklet folder of coloured rectangles; see tests/people.py."""
+    from tests.people import write_people
+
+    return write_people(tmp_path_factory.mktemp("people"))

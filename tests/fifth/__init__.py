@@ -1,0 +1,1 @@
+"""A method from outside the library: nothing in unbraid knows about it."""

@@ -1,0 +1,15 @@
+"""Recipes of the outside method."""
+
+from tests.fifth.model import FifthConfig
+from unbraid.recipe import DataConfig, OptimConfig, Recipe
+
+
+def tiny() -> Recipe[FifthConfig]:
+    """Seconds on any machine."""
+    return Recipe(
+        method="tests.fifth",
+        config=FifthConfig(),
+        data=DataConfig(frames=2, height=32, width=16, identities=2, clips=2),
+        optim=OptimConfig(lr=1e-2),
+        epochs=2,
+    )

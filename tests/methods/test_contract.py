@@ -1,0 +1,147 @@
+"""What every method promises, checked on its tiny recipe: those of the library and one from outside."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unbraid.batch import Batch, Clip
+from unbraid.checkpoint import Progress, build, load_checkpoint, save_checkpoint
+from unbraid.method import Method, available
+from unbraid.recipe import Recipe, find_recipe
+from unbraid.spaces import Spaces
+
+CLASSES = {"identity": ("a", "b", "c"), "camera": ("0", "1")}
+METHODS = [*available(), "tests.fifth"]
+
+
+@pytest.fixture(params=METHODS)
+def recipe(request: pytest.FixtureRequest) -> Recipe[Any]:
+    return find_recipe(f"{request.param}:tiny")
+
+
+@pytest.fixture
+def method(recipe: Recipe[Any]) -> Method:
+    return build(recipe, CLASSES)
+
+
+def clip_of(recipe: Recipe[Any], rows: int, seed: int = 0) -> Clip:
+    data = recipe.data
+    frames = torch.randn(rows, data.frames, 3, data.height, data.width, generator=torch.Generator().manual_seed(seed))
+    return Clip.of(frames)
+
+
+def batch_of(recipe: Recipe[Any]) -> Batch:
+    labels = {"identity": torch.tensor([0, 0, 2, 2]), "camera": torch.tensor([0, 1, 0, 1])}
+    return Batch(clip_of(recipe, 4), labels, [f"k{i}" for i in range(4)])
+
+
+def test_spaces_are_as_declared(recipe: Recipe[Any], method: Method) -> None:
+    spaces = method.eval().encode(clip_of(recipe, 3))
+    assert set(spaces) == set(method.spaces)
+    assert spaces.rows == 3
+
+
+def test_encode_does_not_see_its_neighbours(recipe: Recipe[Any], method: Method) -> None:
+    method.eval()
+    clip = clip_of(recipe, 4)
+    together = method.encode(clip)
+    for row in range(4):
+        alone = method.encode(Clip.of(clip.frames[row : row + 1]))
+        for name in together:
+            torch.testing.assert_close(alone[name][0], together[name][row], rtol=1e-4, atol=1e-5)
+
+
+def test_encode_does_not_see_padding(recipe: Recipe[Any], method: Method) -> None:
+    method.eval()
+    clip = clip_of(recipe, 2)
+    padded = torch.cat([clip.frames, 9 * torch.ones_like(clip.frames[:, :1])], dim=1)
+    valid = torch.cat([clip.valid, torch.zeros(2, 1, dtype=torch.bool)], dim=1)
+    bare, with_padding = method.encode(clip), method.encode(Clip(padded, valid))
+    for name in bare:
+        torch.testing.assert_close(with_padding[name], bare[name], rtol=1e-4, atol=1e-5)
+
+
+def test_loss_names_are_weight_names(recipe: Recipe[Any], method: Method) -> None:
+    batch = batch_of(recipe)
+    losses = method.losses(method.train()(batch), batch)
+    assert set(losses) == {f.name for f in fields(recipe.config.weights)}
+    for name, value in losses.items():
+        assert value.shape == (), name
+        assert torch.isfinite(value), name
+
+
+def test_every_term_teaches_something(recipe: Recipe[Any], method: Method) -> None:
+    batch = batch_of(recipe)
+    # biases in front of saturated units may start without a gradient; a few random steps move them
+    for name in method.losses(method.train()(batch), batch):
+        method.zero_grad()
+        method.losses(method(batch), batch)[name].backward()
+        reached = [n for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+        assert reached, f"{name} reaches no parameter"
+        frozen = [n for n, p in method.named_parameters() if not p.requires_grad and p.grad is not None]
+        assert not frozen, f"{name} reaches frozen {frozen}"
+
+
+def test_outputs_have_the_batch_first(recipe: Recipe[Any], method: Method) -> None:
+    out = method.train()(batch_of(recipe))
+    assert {name: len(value) for name, value in out.items()} == dict.fromkeys(out, 4)
+
+
+def test_similarity_is_larger_for_the_same(recipe: Recipe[Any], method: Method) -> None:
+    spaces = method.eval().encode(clip_of(recipe, 5))
+    similarity = method.similarity(spaces, spaces)
+    assert similarity.shape == (5, 5)
+    assert (similarity.argmax(1) == torch.arange(5)).all()
+
+
+def test_heat_maps(recipe: Recipe[Any], method: Method) -> None:
+    clip = clip_of(recipe, 2)
+    maps = method.eval().heat(clip)
+    assert set(maps) <= set(method.spaces)
+    for value in maps.values():
+        assert value.shape[:2] == clip.valid.shape
+        assert (value >= 0).all()
+
+
+def test_saved_method_gives_equal_embeddings(recipe: Recipe[Any], method: Method, tmp_path: Path) -> None:
+    batch = batch_of(recipe)
+    optimizer = torch.optim.Adam(p for p in method.parameters() if p.requires_grad)
+    sum(method.losses(method.train()(batch), batch).values(), torch.zeros(())).backward()
+    optimizer.step()
+    folder = save_checkpoint(tmp_path, method, optimizer, Progress(step=1))
+    other = build(replace(recipe, seed=recipe.seed + 1), CLASSES)
+    load_checkpoint(folder, other)
+    before, after = method.eval().encode(batch.clip), other.eval().encode(batch.clip)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert set(load_file(folder / "weights.safetensors")) == set(method.state_dict())
+
+
+def test_recipe_round_trip(recipe: Recipe[Any]) -> None:
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_few_steps_lower_the_loss(recipe: Recipe[Any], method: Method) -> None:
+    batch = batch_of(recipe)
+    optimizer = torch.optim.Adam((p for p in method.parameters() if p.requires_grad), lr=5e-3)
+    values = []
+    for step in range(30):
+        torch.manual_seed(step)
+        losses = method.losses(method.train()(batch), batch)
+        total = sum((getattr(recipe.config.weights, n) * v for n, v in losses.items()), torch.zeros(()))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        values.append(float(total.detach()))
+    assert values[-1] < 0.9 * values[0], values
+
+
+def test_labels_and_text_are_not_needed_at_test(recipe: Recipe[Any], method: Method) -> None:
+    # the type says so: encode takes a Clip, which has no place for either
+    clip = clip_of(recipe, 1)
+    assert not hasattr(clip, "labels")
+    assert not hasattr(clip, "text")
+    assert isinstance(method.eval().encode(clip), Spaces)

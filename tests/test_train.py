@@ -1,0 +1,162 @@
+"""Training: it learns, it continues bit for bit after a kill, it refuses what it cannot train on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.fifth import recipes as fifth
+from tests.fifth.model import Fifth
+from unbraid.checkpoint import latest, load_method, open_run
+from unbraid.data.benchmark import Benchmark
+from unbraid.data.sets.folder import read
+from unbraid.methods.dsanet import recipes as dsanet
+from unbraid.recipe import OptimConfig
+from unbraid.train import learning_rate, train
+
+REPOSITORY = Path(__file__).parents[1]
+LAUNCH = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from unbraid.data.sets.folder import read
+from unbraid.recipe import find_recipe
+from unbraid.train import train
+recipe, root, out, epochs = sys.argv[1:]
+train(replace(find_recipe(recipe), epochs=int(epochs)), read(Path(root)), Path(out), resume=True, device="cpu",
+      checkpoint_minutes=0)
+"""
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    checkpoint = latest(run)
+    assert checkpoint is not None
+    tensors: dict[str, torch.Tensor] = load_file(checkpoint / "weights.safetensors")
+    return tensors
+
+
+def command(recipe: str, root: Path, out: Path, epochs: int) -> list[str]:
+    return [sys.executable, "-c", LAUNCH, recipe, str(root), str(out), str(epochs)]
+
+
+def test_a_killed_run_continues_bit_for_bit(people: Path, tmp_path: Path) -> None:
+    recipe = replace(dsanet.tiny(), epochs=8)
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    train(recipe, read(people), straight, device="cpu")
+    process = subprocess.Popen(command("dsanet:tiny", people, broken, 8), cwd=REPOSITORY)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        reached = latest(broken)
+        if reached is not None and int(reached.name) >= 5:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    killed_at = latest(broken)
+    assert killed_at is not None
+    assert not json.loads((killed_at / "progress.json").read_text())["finished"]
+    train(recipe, read(people), broken, device="cpu", resume=True)
+    one, other = weights(straight), weights(broken)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    lines = [
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (straight, broken)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_a_finished_run_is_not_trained_again(people: Path, tmp_path: Path) -> None:
+    recipe = fifth.tiny()
+    out = train(recipe, read(people), tmp_path / "run", device="cpu")
+    before = latest(out).stat().st_mtime_ns  # type: ignore[union-attr]
+    assert train(recipe, read(people), out, device="cpu", resume=True) == out
+    assert latest(out).stat().st_mtime_ns == before  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="already holds a run"):
+        train(recipe, read(people), out, device="cpu")
+    with pytest.raises(ValueError, match=r"another recipe \(fields \['epochs'\]\)"):
+        train(replace(recipe, epochs=9), read(people), out, device="cpu", resume=True)
+
+
+def test_two_processes_train_like_one(people: Path, tmp_path: Path) -> None:
+    # the outside method has no batch statistics, so sharing the batch must not change the result
+    one = train(replace(fifth.tiny(), epochs=4), read(people), tmp_path / "one", device="cpu")
+    two = tmp_path / "two"
+    launch = tmp_path / "launch.py"
+    launch.write_text(LAUNCH, encoding="utf-8")
+    shared = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    shared += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run(
+        [sys.executable, *shared, str(launch), "tests.fifth:tiny", str(people), str(two), "4"],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    a, b = weights(one), weights(two)
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_loss_that_is_not_finite_is_named(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Fifth.losses
+
+    def broken(self: Fifth, out, batch):  # type: ignore[no-untyped-def]
+        return {name: value / 0 for name, value in honest(self, out, batch).items()}
+
+    monkeypatch.setattr(Fifth, "losses", broken)
+    with pytest.raises(ValueError, match="loss 'identity' became inf at step 0"):
+        train(fifth.tiny(), read(people), tmp_path / "run", device="cpu")
+
+
+def test_unusable_training_data(people: Path, tmp_path: Path) -> None:
+    whole = read(people)
+
+    def only(**changes: object) -> Benchmark:
+        return replace(whole, **changes)  # type: ignore[arg-type]
+
+    one = tuple(t for t in whole.train if t.identity == "train0")
+    with pytest.raises(ValueError, match="at least 2 identities"):
+        train(fifth.tiny(), only(train=one), tmp_path / "run", device="cpu")
+    with pytest.raises(ValueError, match="no training tracklets"):
+        train(fifth.tiny(), only(train=()), tmp_path / "run", device="cpu")
+    bare = tuple(replace(t, labels={}) for t in whole.train)
+    with pytest.raises(ValueError, match="learns from the label 'camera'"):
+        train(dsanet.tiny(), only(train=bare), tmp_path / "run", device="cpu")
+    nobody = (replace(whole.train[0], identity=None), *whole.train[1:])
+    with pytest.raises(ValueError, match="has no identity"):
+        train(fifth.tiny(), only(train=nobody), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_method_is_refused(people: Path, tmp_path: Path) -> None:
+    ours = train(fifth.tiny(), read(people), tmp_path / "fifth", device="cpu")
+    other = train(replace(dsanet.tiny(), epochs=1), read(people), tmp_path / "dsanet", device="cpu")
+    (ours / "recipe.json").write_text((other / "recipe.json").read_text())
+    with pytest.raises(ValueError, match="weights of another network"):
+        load_method(ours)
+
+
+def test_run_folder_says_what_it_is(people: Path, tmp_path: Path) -> None:
+    out = train(fifth.tiny(), read(people), tmp_path / "run", device="cpu", tensorboard=True)
+    run = open_run(out)
+    assert run.recipe == fifth.tiny()
+    assert run.classes["identity"] == ("train0", "train1", "train2", "train3")
+    assert run.origin["synthetic"] is True
+    assert list((out / "tensorboard").iterdir())
+    with pytest.raises(FileNotFoundError, match="is not a run"):
+        open_run(tmp_path)
+
+
+def test_learning_rate_by_hand() -> None:
+    step = OptimConfig(lr=1.0, step_epochs=40, decay=0.1)
+    assert [learning_rate(step, 200, e) for e in (0, 39.9, 40, 80)] == pytest.approx([1, 1, 0.1, 0.01])
+    cosine = OptimConfig(lr=1.0, schedule="cosine", warmup=0.1)
+    assert [learning_rate(cosine, 10, e) for e in (0, 0.5, 1, 5.5, 10)] == pytest.approx([0, 0.5, 1, 0.5, 0])

@@ -1,0 +1,186 @@
+"""Tracklets to tensors: decode, resize, choose frames, change, and join into clips."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from unbraid.batch import Batch, Clip
+from unbraid.data.augment import augment
+from unbraid.data.clips import all_frames, restricted_first, restricted_random
+from unbraid.data.media import read_frames
+from unbraid.data.sampler import identity_batches
+from unbraid.recipe import DataConfig
+from unbraid.tracklet import Tracklet
+
+# decoded frames kept per process; beyond it files are read again
+KEEP_BYTES = 1 << 30
+
+# (tracklet number, global step, place in the batch): all that a training clip depends on besides the seed
+Slot = tuple[int, int, int]
+
+
+class FrameReader:
+    """Frames of tracklets at one size, remembered while they fit in memory."""
+
+    def __init__(self, height: int, width: int, *, keep_bytes: int = KEEP_BYTES) -> None:
+        self.size = (height, width)
+        self.room = keep_bytes
+        self.kept: dict[tuple[str, int], NDArray[np.uint8]] = {}
+
+    def read(self, tracklet: Tracklet, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Frames T H W 3, RGB. Raises ValueError or FileNotFoundError naming the tracklet and the file."""
+        wanted = [int(i) for i in indices]
+        missing = [i for i in dict.fromkeys(wanted) if (tracklet.key, i) not in self.kept]
+        fresh: dict[int, NDArray[np.uint8]] = {}
+        if missing:
+            try:
+                images = read_frames(tracklet.media, missing)
+            except (ValueError, FileNotFoundError) as error:
+                raise type(error)(f"tracklet {tracklet.key!r}: {error}") from error
+            fresh = {i: self._resize(image) for i, image in zip(missing, images, strict=True)}
+        for i, image in fresh.items():
+            if image.nbytes <= self.room:
+                self.kept[tracklet.key, i] = image
+                self.room -= image.nbytes
+        return np.stack([fresh[i] if i in fresh else self.kept[tracklet.key, i] for i in wanted])
+
+    def _resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = self.size
+        if image.shape[:2] == (height, width):
+            return image
+        # area averaging avoids aliasing when shrinking, and is no use when enlarging
+        shrinking = image.shape[0] * image.shape[1] > height * width
+        how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=np.uint8)
+
+
+def normalised(frames: NDArray[np.uint8], config: DataConfig) -> Float[Tensor, "T C H W"]:
+    """Frames T H W 3 as float32 tensors, mean subtracted and divided by std."""
+    mean = 255 * torch.tensor(config.mean)
+    std = 255 * torch.tensor(config.std)
+    return ((torch.from_numpy(frames) - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+def class_names(tracklets: Sequence[Tracklet]) -> dict[str, tuple[str, ...]]:
+    """Sorted values of 'identity' and of every label that all tracklets carry."""
+    columns = [{"identity": t.identity, **t.labels} for t in tracklets]
+    shared = set.intersection(*(set(c) for c in columns)) if columns else set()
+    return {name: tuple(sorted({str(c[name]) for c in columns})) for name in sorted(shared)}
+
+
+class TrainingClips(Dataset[tuple[Tensor, int]]):
+    """Training clips by slot: restricted random sampling and augmentation, a pure function of seed and slot."""
+
+    def __init__(self, tracklets: Sequence[Tracklet], config: DataConfig, *, seed: int) -> None:
+        self.tracklets, self.config, self.seed = tracklets, config, seed
+        self.reader = FrameReader(config.height, config.width)
+
+    def __getitem__(self, slot: Slot) -> tuple[Tensor, int]:
+        number, step, place = slot
+        generator = np.random.default_rng((self.seed, step, place))
+        tracklet = self.tracklets[number]
+        chosen = restricted_random(len(tracklet), self.config.frames, generator, chunks=self.config.chunks)
+        clip = normalised(self.reader.read(tracklet, chosen.tolist()), self.config)
+        return augment(clip, self.config, generator), number
+
+
+class Schedule(Sampler[list[Slot]]):
+    """Batches of slots from one place in training to its end; this device's share of each global batch."""
+
+    def __init__(
+        self,
+        identities: Sequence[int],
+        config: DataConfig,
+        *,
+        epochs: int,
+        seed: int,
+        start: tuple[int, int, int] = (0, 0, 0),
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        """start: (epoch, step within it, global step) to begin at. share: (rank, world)."""
+        self.identities, self.config, self.epochs, self.seed = identities, config, epochs, seed
+        self.start, self.share = start, share
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """Batches of one epoch as tracklet numbers; depends on the seed and the number alone."""
+        return identity_batches(
+            self.identities,
+            per_batch=self.config.identities,
+            clips=self.config.clips,
+            epoch=self.config.epoch,
+            generator=np.random.default_rng((self.seed, number)),
+        )
+
+    def __iter__(self) -> Iterator[list[Slot]]:
+        epoch, skip, step = self.start
+        rank, world = self.share
+        for number in range(epoch, self.epochs):
+            for batch in self.epoch(number)[skip:]:
+                slots = [(tracklet, step, place) for place, tracklet in enumerate(batch)]
+                part = len(slots) // world
+                yield slots[rank * part : (rank + 1) * part]
+                step += 1
+            skip = 0
+
+
+def training_batches(
+    clips: TrainingClips, schedule: Schedule, classes: Mapping[str, Sequence[str]], *, workers: int
+) -> Iterator[Batch]:
+    """Batches in the order of the schedule; labels hold the class index of every label in `classes`."""
+    indices = {
+        name: torch.tensor([names.index(_label(t, name)) for t in clips.tracklets]) for name, names in classes.items()
+    }
+
+    collate = _Collate([t.key for t in clips.tracklets], indices)
+    loader: DataLoader[Any] = DataLoader(clips, batch_sampler=schedule, collate_fn=collate, num_workers=workers)
+    return iter(loader)
+
+
+@dataclass(frozen=True, eq=False)
+class _Collate:
+    """Clips with their tracklet numbers to a batch; a class, because worker processes may have to unpickle it."""
+
+    keys: Sequence[str]
+    indices: Mapping[str, Tensor]
+
+    def __call__(self, items: list[tuple[Tensor, int]]) -> Batch:
+        numbers = torch.tensor([number for _, number in items])
+        return Batch(
+            clip=Clip.of(torch.stack([clip for clip, _ in items])),
+            labels={name: index[numbers] for name, index in self.indices.items()},
+            keys=[self.keys[number] for _, number in items],
+        )
+
+
+def _label(tracklet: Tracklet, name: str) -> str:
+    return str(tracklet.identity if name == "identity" else tracklet.labels[name])
+
+
+class TestClips(Dataset[tuple[int, Float[Tensor, "clips T C H W"]]]):
+    """All clips of each tracklet, by tracklet number: every frame once, or one clip of chunk-first frames."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    def __init__(self, tracklets: Sequence[Tracklet], config: DataConfig, *, every_frame: bool) -> None:
+        self.tracklets, self.config, self.every_frame = tracklets, config, every_frame
+        self.reader = FrameReader(config.height, config.width, keep_bytes=0)
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+    def __getitem__(self, number: int) -> tuple[int, Float[Tensor, "clips T C H W"]]:
+        tracklet, config = self.tracklets[number], self.config
+        if self.every_frame:
+            chosen = all_frames(len(tracklet), config.frames, order=config.test)
+        else:
+            chosen = restricted_first(len(tracklet), config.frames, chunks=config.chunks)[None]
+        frames = normalised(self.reader.read(tracklet, chosen.ravel().tolist()), config)
+        return number, frames.view(*chosen.shape, *frames.shape[1:])

@@ -1,0 +1,44 @@
+"""Writing files so that a reader sees the old one or the whole new one, and reading tensors without pickle."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step. Raises OSError when it cannot be written; the old file then stands."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    to_disk(part)
+    os.replace(part, path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file. Raises OSError when it cannot be written."""
+    try:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
+    except SafetensorError as error:
+        # the library wraps the operating system's error into one of its own
+        raise OSError(f"cannot write {path}: {error}. Free space or choose another folder") from error
+    to_disk(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises FileNotFoundError, or ValueError for a damaged file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return tensors
+
+
+def to_disk(path: Path) -> None:
+    """Have the operating system write a file out, so that it survives a loss of power."""
+    with path.open("rb") as opened:
+        os.fsync(opened.fileno())
