@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
+
+# several test processes with several threads each wait for one another
+torch.set_num_threads(1)
 
 CHECKED = ["unbraid.batch", "unbraid.spaces", "unbraid.method", "unbraid.nn", "unbraid.losses", "unbraid.methods"]
 

@@ -5,15 +5,18 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unbraid.losses.precision import at_least_float32, no_autocast
+
 # keeps the gradient of a square root finite at distance zero
 EPSILON = 1e-12
 
 
 def distances(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
-    """Euclidean distances between rows, in float32, with exact zeros kept differentiable."""
-    x = x.float()
-    square = x.square().sum(1)
-    squared = square[:, None] + square[None, :] - 2 * x @ x.T
+    """Euclidean distances between rows, in float32 at least, with exact zeros kept differentiable."""
+    with no_autocast(x):
+        x = at_least_float32(x)
+        square = x.square().sum(1)
+        squared = square[:, None] + square[None, :] - 2 * x @ x.T
     return squared.clamp_min(EPSILON).sqrt()
 
 
@@ -46,9 +49,10 @@ def batch_hard_triplet(
 
 
 def cosine_distances(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
-    """1 - cosine between rows, in float32."""
-    x = F.normalize(x.float(), dim=1)
-    return 1 - x @ x.T
+    """1 - cosine between rows, in float32 at least; a zero vector has distance 1 to every row."""
+    with no_autocast(x):
+        x = F.normalize(at_least_float32(x), dim=1)
+        return 1 - x @ x.T
 
 
 def within_identity_variance(
@@ -62,10 +66,11 @@ def within_identity_variance(
     """
     if channels not in ("mean", "sum"):
         raise ValueError(f"channels should be 'mean' or 'sum'; got {channels!r}")
-    x = x.float()
-    member = F.one_hot(torch.unique(labels, return_inverse=True)[1]).to(x.dtype)
-    count = member.sum(0)
-    centre = (member.T @ x) / count[:, None]
-    squared = (x - member @ centre).square()
-    per_row = squared.mean(1) if channels == "mean" else squared.sum(1)
-    return ((member.T @ per_row) / count).sum()
+    with no_autocast(x):
+        x = at_least_float32(x)
+        member = F.one_hot(torch.unique(labels, return_inverse=True)[1]).to(x.dtype)
+        count = member.sum(0)
+        centre = (member.T @ x) / count[:, None]
+        squared = (x - member @ centre).square()
+        per_row = squared.mean(1) if channels == "mean" else squared.sum(1)
+        return ((member.T @ per_row) / count).sum()

@@ -63,9 +63,12 @@ class LibraryTrunk(Trunk):
 
 
 def _last_stride_one(layer: nn.Module) -> None:
+    from timm.layers import BlurPool2d
+
     for module in layer.modules():
-        if isinstance(module, nn.Conv2d | nn.AvgPool2d) and module.stride in (2, (2, 2)):
-            if isinstance(module, nn.AvgPool2d):
+        if isinstance(module, (nn.Conv2d, nn.AvgPool2d, BlurPool2d)) and module.stride in (2, (2, 2)):
+            # without padding a pool of 2 x 2 would shrink the map by one
+            if isinstance(module, nn.AvgPool2d) and module.padding == 0:
                 module.kernel_size = 1
             module.stride = (1, 1)
 
@@ -155,7 +158,8 @@ def library_file(name: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    repository = timm.get_pretrained_cfg(name).hf_hub_id
+    config = timm.get_pretrained_cfg(name)
+    repository = config.hf_hub_id if config else None
     if repository is None:
         raise FileNotFoundError(f"timm has no weights for {name!r}; supply a file with --weights")
     # timm names the repository without the tag when the tag is part of the name

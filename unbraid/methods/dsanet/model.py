@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from unbraid.batch import Batch, Clip
 from unbraid.losses.independence import cosine_hinge
 from unbraid.losses.metric import batch_hard_triplet, cosine_distances, distances, within_identity_variance
+from unbraid.losses.precision import at_least_float32
 from unbraid.method import Method
 from unbraid.nn.backbones import residual_trunk
 from unbraid.nn.heads import NeckHead
@@ -129,7 +130,7 @@ class DSANet(Method):
         middle, last = self._stages(clip)
         frames, map_ = self._frames(last)
         weights = self._weights(frames, clip.valid)
-        identity = torch.einsum("btc,bt->bc", frames, weights)
+        identity = _over_time(frames, weights)
         normal, logits = self.identity_head(identity)
         out = {"identity": identity, "identity_neck": normal, "identity_logits": logits, "valid": clip.valid}
         if config.camera:
@@ -149,7 +150,7 @@ class DSANet(Method):
             out["frame_weights"] = weights
         if self.has_quality:
             out["frame_logits"] = self.frame_head(frames)[1]
-        return {name: value.float() if value.is_floating_point() else value for name, value in out.items()}
+        return {name: at_least_float32(value) for name, value in out.items()}
 
     def losses(self, out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """The terms of eqs. (9) and (10) and the added frame term, unweighted; see the README's table."""
@@ -186,7 +187,7 @@ class DSANet(Method):
         """identity B D after the neck; camera B D after its neck when the branch exists."""
         middle, last = self._stages(clip)
         frames, _ = self._frames(last)
-        identity = torch.einsum("btc,bt->bc", frames, self._weights(frames, clip.valid))
+        identity = _over_time(frames, self._weights(frames, clip.valid))
         named = {"identity": self.identity_head.normalise(identity)}
         if self.config.camera:
             named["camera"] = self.camera_head.normalise(self._camera(middle, clip.valid))
@@ -217,7 +218,7 @@ class DSANet(Method):
     def _weights(self, frames: Float[Tensor, "B T d"], valid: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
         if not self.config.weigh:
             return valid / valid.sum(1, keepdim=True)
-        score = self.frame_score(frames.transpose(1, 2))[:, 0].float()
+        score = at_least_float32(self.frame_score(frames.transpose(1, 2))[:, 0])
         return quality_weights(score, valid, self.config.weigh_normaliser)
 
     def _camera(self, middle: Float[Tensor, "B T c h w"], valid: Bool[Tensor, "B T"]) -> Float[Tensor, "B d"]:
@@ -225,7 +226,7 @@ class DSANet(Method):
         if self.config.camera_pool == "all":
             pooled: Tensor = frames.masked_fill(~valid[..., None], -torch.inf).amax(1)
             return pooled
-        return torch.einsum("btc,bt->bc", frames, (valid / valid.sum(1, keepdim=True)).to(frames.dtype))
+        return _over_time(frames, valid / valid.sum(1, keepdim=True))
 
 
 class Localise(nn.Module):
@@ -258,7 +259,7 @@ class Localise(nn.Module):
 
     def _window(self, x: Float[Tensor, "N C h v"], conv: nn.Module) -> Float[Tensor, "N 1 h v"]:
         pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)  # eq. (2): [max; mean]
-        score: Tensor = conv(pooled).float()
+        score = at_least_float32(conv(pooled))
         if self.softmax == "window":
             return score.flatten(2).softmax(2).view_as(score)
         return score.softmax(3) if self.softmax == "width" else score.sigmoid()
@@ -288,6 +289,11 @@ def _camera_layer(middle: int, width: int, after: str) -> nn.Sequential:
         return nn.Sequential(conv)
     norm = nn.BatchNorm2d(width)
     return nn.Sequential(conv, norm) if after == "norm" else nn.Sequential(conv, norm, nn.ReLU())
+
+
+def _over_time(frames: Float[Tensor, "B T d"], weights: Float[Tensor, "B T"]) -> Float[Tensor, "B d"]:
+    """Weighted sum of frame vectors."""
+    return torch.einsum("btd,bt->bd", frames, weights.to(frames.dtype))
 
 
 def _frame_cross_entropy(logits: Float[Tensor, "B T N"], identity: Tensor) -> Float[Tensor, "B T"]:

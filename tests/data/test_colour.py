@@ -1,0 +1,70 @@
+"""Colour histograms on pictures whose colours are known."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from unbraid.data.colour import balance, colour_embeddings, histogram
+from unbraid.data.sets.folder import read
+from unbraid.evaluate import evaluate
+from unbraid.protocol import PLAIN
+from unbraid.tracklet import Images, Tracklet
+
+
+def test_histogram_equals_opencv() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 20, 3), dtype=np.uint8)
+    found = histogram(image, 3).reshape(3, 12, 4, 4)
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    for number in range(3):
+        stripe = hsv[20 * number : 20 * (number + 1)]
+        expected = cv2.calcHist([stripe], [0, 1, 2], None, [12, 4, 4], [0, 180, 0, 256, 0, 256])
+        np.testing.assert_allclose(found[number], expected / (400 * 3), atol=1e-7)
+    assert found.sum() == pytest.approx(1)
+
+
+def test_stripes_know_where_a_colour_is() -> None:
+    image = np.zeros((7, 4, 3), np.uint8)
+    image[:3] = (255, 0, 0)
+    upper, lower = histogram(image, 2).reshape(2, 12, 4, 4)
+    assert upper[0, 3, 3] == pytest.approx(0.5)
+    assert lower[0, 0, 0] == pytest.approx(0.5)
+
+
+def test_grey_world_removes_a_cast() -> None:
+    image = np.random.default_rng(0).integers(20, 120, (30, 10, 3)).astype(np.uint8)
+    cast = np.clip(image * np.array([1.4, 1.0, 0.6]), 0, 255).astype(np.uint8)
+    means = balance(cast).reshape(-1, 3).mean(axis=0)
+    np.testing.assert_allclose(means, means.mean(), rtol=0.02)
+    assert np.abs(balance(cast).astype(int) - balance(image)).max() <= 3
+    black = np.zeros((4, 4, 3), np.uint8)
+    np.testing.assert_array_equal(balance(black), black)
+
+
+def test_colours_find_people_who_keep_their_clothes(people: Path) -> None:
+    benchmark = read(people)
+    query = colour_embeddings(benchmark.query)
+    gallery = colour_embeddings(benchmark.gallery, frames=2)
+    assert query.spaces["identity"].shape == (len(benchmark.query), 6 * 192)
+    np.testing.assert_allclose(query.spaces["identity"].norm(dim=1), 1, atol=1e-5)
+    assert query.table["key"].tolist() == [t.key for t in benchmark.query]
+    # the backgrounds are grey levels of the cameras, so the nearest one stands before the same camera
+    assert evaluate(query, gallery, PLAIN).rank_1 == 1
+    other = colour_embeddings(benchmark.query, grey_world=True)
+    assert not np.allclose(other.spaces["identity"], query.spaces["identity"])
+    assert "grey world on" in other.origin["recipe"]
+
+
+def test_wrong_input_is_named(people: Path, tmp_path: Path) -> None:
+    query = read(people).query
+    with pytest.raises(ValueError, match="at least 1; got 0 stripes"):
+        colour_embeddings(query, stripes=0)
+    with pytest.raises(ValueError, match="no tracklets"):
+        colour_embeddings([])
+    path = tmp_path / "low.png"
+    cv2.imwrite(str(path), np.zeros((4, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="'low' has a frame of 4 pixel rows, too few for 6"):
+        colour_embeddings([Tracklet("low", Images((path,)))])
+    with pytest.raises(FileNotFoundError, match="is missing"):
+        colour_embeddings([Tracklet("gone", Images((tmp_path / "gone.png",)))])
