@@ -1,0 +1,36 @@
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from unbraid.world import WorldConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cameras": 1}, "cameras = 1 is outside 2"),
+        ({"tracklets": 2.5}, "tracklets = 2.5 must be a whole number"),
+        ({"train_identities": True}, "train_identities = True"),
+        ({"body_spread": float("nan")}, "body_spread = nan must be a number"),
+        ({"looseness": "wide"}, "looseness = 'wide' must be a number"),
+        ({"occluder_rate": 1.5}, "occluder_rate = 1.5 is outside 0.0 to 1.0"),
+        ({"queries": 5}, "queries <= tracklets / 2"),
+        ({"views": 36}, "view_jitter"),
+        ({"height": 8}, "height = 8 is outside"),
+    ],
+)
+def test_bad_values_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        WorldConfig(**changes)
+
+
+def test_positional_arguments_and_changes_are_refused():
+    with pytest.raises(TypeError):
+        WorldConfig(10)
+    with pytest.raises(FrozenInstanceError):
+        WorldConfig().seed = 1
+
+
+def test_total_frames():
+    config = WorldConfig(train_identities=3, test_identities=2, train_outfits=2, test_outfits=4, tracklets=5, frames=7)
+    assert config.total_frames == (3 * 2 + 2 * 4) * 5 * 7

@@ -1,0 +1,87 @@
+"""Who the synthetic people are: body, style of walking and tones, one random stream per person."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from unbraid.world.body import Shape, draw_shape
+from unbraid.world.config import WorldConfig
+from unbraid.world.motion import Style, draw_style
+from unbraid.world.seeds import Purpose, stream
+from unbraid.world.skeleton import Floats
+
+TRAIN, TEST = 0, 1
+GROUPS = ("train", "test")
+SKIN = (196, 152, 128)
+SKINS = ((232, 196, 172), (214, 172, 142), (188, 140, 108), (150, 104, 76), (112, 76, 56), (78, 54, 42))
+# inner borders of the three words of each factor
+HEIGHT_BORDERS = (1.64, 1.76)
+BORDERS = {"weight": (0.42, 0.62), "muscle": (0.45, 0.65), "age": (0.76, 0.88), "proportions": (0.33, 0.67)}
+WORDS = {
+    "weight": ("slim", "average weight", "heavy"),
+    "muscle": ("soft", "average muscle", "muscular"),
+    "age": ("young adult", "middle-aged", "elderly"),
+    "proportions": ("uncommon proportions", "average proportions", "ideal proportions"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """A synthetic person. skin, hair: RGB (3,) in 0..255, the person's own tones, mixed in by `appearance_identity`."""
+
+    identity: str
+    group: int
+    number: int
+    shape: Shape
+    style: Style
+    skin: Floats
+    hair: Floats
+
+
+def person(config: WorldConfig, group: int, number: int) -> Person:
+    """The person `number` of group TRAIN or TEST; depends on the seed and the spreads only."""
+    random = stream(config.seed, Purpose.PERSON, group, number)
+    shape = draw_shape(random, spread=config.body_spread)
+    style = draw_style(random, gait_spread=config.gait_spread, posture_spread=config.posture_spread)
+    tone = random.uniform(0, len(SKINS) - 1)
+    table = np.array(SKINS, np.float64)
+    own = np.array([np.interp(tone, np.arange(len(SKINS)), table[:, c]) for c in range(3)])
+    share = config.appearance_identity
+    return Person(
+        identity=identity_name(group, number),
+        group=group,
+        number=number,
+        shape=shape,
+        style=style,
+        skin=(1 - share) * np.array(SKIN, np.float64) + share * own,
+        hair=random.uniform(0.4, 1.0) * np.array((150.0, 110.0, 70.0)) * random.uniform(0.25, 1.2),
+    )
+
+
+def identity_name(group: int, number: int) -> str:
+    """'train0003' or 'test0003'."""
+    return f"{GROUPS[group]}{number:04d}"
+
+
+def words(shape: Shape) -> dict[str, str]:
+    """Three-level words for the visible factors of a body, plus the generator's sex label."""
+    found = {"sex": shape.sex, "stature": ("short", "medium height", "tall")[_level(shape.height, HEIGHT_BORDERS)]}
+    for name, borders in BORDERS.items():
+        found[name] = WORDS[name][_level(shape.phenotypes[name], borders)]
+    return found
+
+
+def factors(someone: Person) -> dict[str, str | float]:
+    """One table row of everything that makes the person: for captions, probes and inspection."""
+    row: dict[str, str | float] = {"identity": someone.identity, "group": GROUPS[someone.group]}
+    row["height_metres"] = someone.shape.height
+    row.update({f"word_{name}": word for name, word in words(someone.shape).items()})
+    row.update({f"phenotype_{name}": value for name, value in someone.shape.phenotypes.items()})
+    row.update({f"style_{name}": float(value) for name, value in asdict(someone.style).items()})
+    row.update({f"skin_{letter}": float(value) for letter, value in zip("rgb", someone.skin, strict=True)})
+    return row
+
+
+def _level(value: float, borders: tuple[float, float]) -> int:
+    """0, 1 or 2: how many borders lie at or below the value."""
+    return sum(value >= border for border in borders)
