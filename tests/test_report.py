@@ -1,0 +1,391 @@
+"""The report page: parsed back by an HTML parser, compared with its JSON, attacked with markup."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import hypergeom
+
+from unbraid.evaluate import Result
+from unbraid.protocol import CAMERA_CHANGE
+from unbraid.report import Check, Evidence, facts, report, scatter_pictures, strip_pictures
+from unbraid.report import pictures as module
+from unbraid.report import write as writing
+from unbraid.report.evidence import cmc, cmc_chance, summary
+from unbraid.spaces import Embeddings, Spaces
+from unbraid.viz import Picture, Shot, Strip, ranked_strips
+
+NAN = float("nan")
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+ATTACK = "\"'><script>alert(1)</script><img src=http://evil onerror=alert(1)></title></style><!-- &lt;"
+BANNER = "Synthetic people. Nothing here says anything about real people."
+
+
+class Page(HTMLParser):
+    """Elements, attributes, text and tables of a page; fails on tags that do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.tables: list[list[list[list[str]]]] = []
+        self.comments = 0
+        self.feed(text)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append([])
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+        if "td" in self.open or "th" in self.open:
+            self.tables[-1][-1][-1].append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.comments += 1
+
+    @property
+    def text(self) -> str:
+        return "".join(self.words)
+
+
+def result(**changes: Any) -> Result:
+    table = pd.DataFrame(
+        {
+            "key": ["q0", "q1", "q2", "q3"],
+            "identity": ["a", "b", None, "c"],
+            "ap": [0.75, 0.125, NAN, 1.0],
+            "inp": [0.5, 0.125, NAN, 1.0],
+            "first": [1, 8, 0, 1],
+            "hits": [2, 1, 0, 1],
+            "valid": [30, 29, 30, 28],
+            "best": ["g1", "g2", "g3", "g4"],
+        }
+    )
+    plain = Result(
+        protocol="camera-change@1",
+        hit="same('identity')",
+        skip="never()",
+        ap_rule="step",
+        space="identity",
+        queries=4,
+        without_mate=1,
+        identities=3,
+        gallery=30,
+        distractors=2,
+        pairs=4,
+        mean_ap=0.625,
+        mean_ap_interval=(0.41234, 0.98765),
+        mean_ap_chance=0.0512,
+        rank_1=2 / 3,
+        rank_1_interval=(0.3, 1.0),
+        rank_1_chance=0.0456,
+        rank_5=2 / 3,
+        rank_10=1.0,
+        rank_20=1.0,
+        mean_inp=0.5417,
+        synthetic=None,
+        origin={"query weights": "w", "gallery weights": "w"},
+        table=table,
+    )
+    return replace(plain, **changes)
+
+
+def leaks() -> pd.DataFrame:
+    row = {"space": "identity", "label": "camera", "probe": "linear", "accuracy": 0.4321, "low": 0.3, "high": 0.55}
+    more = {"balanced": 0.4, "chance": 0.25, "shuffled": 0.26, "classes": 4, "test": 80, "identities": 9, "note": ""}
+    nothing = {
+        "label": "clothes",
+        "accuracy": NAN,
+        "low": NAN,
+        "high": NAN,
+        "chance": NAN,
+        "note": "fewer than 2 values",
+    }
+    return pd.DataFrame([{**row, **more}, {**row, **more, **nothing}])
+
+
+def picture(title: str = "strip", **words: str) -> Picture:
+    frame = np.full((40, 20, 3), 120, np.uint8)
+    made = ranked_strips([Strip(Shot(frame, "q"), [Shot(frame, "g", score=0.5, verdict="right")])], title=title)
+    return replace(made, **words)
+
+
+def full(**changes: Any) -> Evidence:
+    evidence = Evidence(
+        "A run",
+        {"ours": result(), "other": result(mean_ap=0.2, mean_ap_interval=(NAN, NAN))},
+        notes=["a note"],
+        origin={"weights": "sha256:12", "commit": "abc"},
+        leakage=leaks(),
+        checks=[
+            Check("tracklets per person", 1.25, "1 to 1.5", True),
+            Check("rank", 0.1, 0.5, False),
+            Check("frames", 7),
+        ],
+        pictures=[picture()],
+    )
+    return replace(evidence, **changes)
+
+
+def write(evidence: Evidence, folder: Path) -> tuple[str, Page, dict[str, Any]]:
+    path = report(evidence, folder / "page.html")
+    text = path.read_text(encoding="utf-8")
+    return text, Page(text), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def test_page_is_one_file_without_requests_or_scripts(tmp_path: Path) -> None:
+    text, page, _ = write(full(), tmp_path)
+    assert text.startswith("<!DOCTYPE html>")
+    assert not re.search(r"https?:", text)
+    assert not {"script", "link", "iframe", "object", "base", "form"} & set(page.tags)
+    assert "url(" not in text
+    assert "@import" not in text
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("src", "href"):
+            assert value.startswith("data:image/png;base64," if tag == "img" else "#")
+    targets = {value for _, name, value in page.attributes if name == "id"}
+    assert {value[1:] for _, name, value in page.attributes if name == "href"} == targets
+    assert all(value for tag, name, value in page.attributes if (tag, name) == ("img", "alt"))
+    assert text.count("<img ") == 3  # strip, CMC, leakage
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "page.json"]
+
+
+def test_markup_in_data_stays_text(tmp_path: Path) -> None:
+    table = result().table.assign(key=ATTACK, identity=ATTACK, best=ATTACK)
+    evil = result(table=table, protocol=ATTACK, hit=ATTACK, skip=ATTACK, space=ATTACK, origin={ATTACK: ATTACK})
+    evidence = Evidence(
+        ATTACK,
+        {ATTACK: evil},
+        synthetic=True,
+        summary=ATTACK,
+        notes=[ATTACK],
+        origin={ATTACK: ATTACK},
+        leakage=leaks().assign(space=ATTACK, label=ATTACK, note=ATTACK),
+        checks=[Check(ATTACK, ATTACK, ATTACK, True)],
+        pictures=[picture(ATTACK, caption=ATTACK, alt=ATTACK)],
+    )
+    text, page, told = write(evidence, tmp_path)
+    assert "script" not in page.tags
+    assert page.comments == 0
+    assert page.tags.count("img") == 3
+    assert page.tags.count("style") == page.tags.count("title") == 1
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert {name for tag, name, _ in page.attributes if tag == "img"} <= {"src", "alt", "width", "height", "style"}
+    assert page.text.count(ATTACK) > 25
+    assert "<script" not in text
+    assert told["results"][0]["name"] == ATTACK
+
+
+def test_characters_that_a_page_cannot_hold_are_replaced(tmp_path: Path) -> None:
+    _, page, _ = write(Evidence("a\x00b\ud800c\x1bd"), tmp_path)
+    assert "a\ufffdb?c\ufffdd" in page.text
+
+
+def test_numbers_on_the_page_are_those_of_the_json(tmp_path: Path) -> None:
+    _, page, told = write(full(), tmp_path)
+    rows = page.tables[0][1:]
+    for row, r in zip(rows, told["results"], strict=True):
+        shown = [part[0] for part in row]
+        keys = ("mean_ap", "rank_1", "rank_5", "rank_10", "rank_20", "mean_inp")
+        assert shown == [r["name"], *(f"{100 * r[key]:.1f}" for key in keys), str(r["queries"]), str(r["gallery"])]
+        assert f"chance {100 * r['mean_ap_chance']:.1f}" in row[1]
+        assert f"chance {100 * r['rank_1_chance']:.1f}" in row[2]
+        low, high = r["rank_1_interval"]
+        assert f"{100 * low:.1f} to {100 * high:.1f}" in row[2]
+        assert "3 identities" in row[7]
+        assert "1 without mate" in row[7]
+        assert "2 distractors" in row[8]
+    assert "41.2 to 98.8" in rows[0][1]
+    assert told["results"][1]["mean_ap_interval"] == [None, None]
+    assert rows[1][1] == ["20.0", "chance 5.1"]
+    heads = [table[0][0][0] for table in page.tables]
+    leak = page.tables[heads.index("Label")][1]
+    assert [part[0] for part in leak if part] == ["camera", "identity", "43.2", "25.0", "26.0", "40.0", "80"]
+    assert told["leakage"][0]["accuracy"] == 0.4321
+    assert told["leakage"][1]["accuracy"] is None
+    assert page.tables[heads.index("Label")][2][2] == ["not known"]
+    check = page.tables[heads.index("Check")]
+    assert [row[1] for row in check[1:]] == [["1.25"], ["0.1"], ["7"]]
+    assert [row[3][0] for row in check[1:]] == ["\u2713 passed", "\u2717 failed", "reported only"]
+
+
+def test_worst_queries_are_sorted_and_have_a_mate(tmp_path: Path) -> None:
+    _, page, told = write(full(), tmp_path)
+    assert [row["key"] for row in told["results"][0]["worst"]] == ["q1", "q0", "q3"]
+    worst = next(table for table in page.tables if table[0][0] == ["Query"])
+    assert [part[0] for part in worst[1]] == ["q1", "b", "12.5", "8", "1 of 29", "g2"]
+
+
+def test_provenance_joins_what_query_and_gallery_share(tmp_path: Path) -> None:
+    _, page, _ = write(full(), tmp_path)
+    rows = next(table for table in page.tables if table[0][0] == ["Of"])[1:]
+    assert rows == [
+        [["this page"], ["weights"], ["sha256:12"]],
+        [[], ["commit"], ["abc"]],
+        [["ours; other"], ["weights"], ["w"]],
+    ]
+
+
+def test_a_fact_of_many_lines_is_folded(tmp_path: Path) -> None:
+    recipe = json.dumps({"epochs": 3, "optim": {"rate": 0.1, "decay": 0.2}, "seed": 0, "method": "x"}, indent=2)
+    _, page, told = write(Evidence("x", origin={"recipe": recipe, "commit": "abc"}), tmp_path)
+    assert page.tags.count("details") == 1
+    assert recipe in page.text
+    assert told["origin"]["recipe"] == recipe
+
+
+def test_empty_sections_vanish(tmp_path: Path) -> None:
+    text, page, told = write(Evidence("Nothing yet"), tmp_path)
+    assert "table" not in page.tags
+    assert "figure" not in page.tags
+    assert re.findall(r'<section id="(\w+)"', text) == ["reading", "responsible"]
+    assert told["results"] == told["checks"] == told["leakage"] == []
+    assert "mAP" not in page.text
+    only = replace(full(), results={}, leakage=None, pictures=())
+    text, _, told = write(only, tmp_path)
+    assert re.findall(r'<section id="(\w+)"', text) == ["checks", "provenance", "reading", "responsible"]
+    assert told["summary"] == "1 of 2 checks passed; nothing here measures recognition."
+
+
+def test_synthetic_people_are_announced(tmp_path: Path) -> None:
+    assert BANNER not in write(full(), tmp_path)[1].text
+    assert BANNER in write(full(synthetic=True), tmp_path)[1].text
+    text, page, told = write(full(results={"a": result(synthetic=True), "b": result()}), tmp_path)
+    assert text.index(BANNER) < text.index("<h1>")
+    assert told["synthetic"] is True
+    assert page.text.count(", synthetic") == 1
+
+
+def test_summary_names_protocol_interval_chance_and_counts() -> None:
+    assert summary(full()).replace("\u00a0", " ") == (
+        "ours under camera-change@1: mAP 62.5 % (95 % interval 41.2 to 98.8, chance 5.1 %) and rank-1 66.7 % "
+        "(chance 4.6 %), for 3 queries of 3 identities in a gallery of 30."
+    )
+    assert "interval" not in summary(full(results={"ours": result(mean_ap_interval=(NAN, NAN))}))
+
+
+def test_cmc_and_its_chance() -> None:
+    assert cmc(result(), 8) == pytest.approx([2 / 3] * 7 + [1.0])
+    expected = [np.mean([hypergeom.sf(0, n, m, k) for m, n in ((2, 30), (1, 29), (1, 28))]) for k in range(1, 31)]
+    assert cmc_chance(result(), 30)[:28] == pytest.approx(expected[:28])
+    everything = result().table.assign(hits=2, valid=2, first=1)
+    assert cmc_chance(result(table=everything), 5) == [1.0] * 5
+
+
+@pytest.mark.parametrize("name", ["page.html", "new/folder/page.HTM", "folder", "."])
+def test_out_is_a_page_or_a_folder(tmp_path: Path, name: str) -> None:
+    page = report(Evidence("x"), tmp_path / name)
+    assert page == tmp_path / name if "." in name[1:] else page == tmp_path / name / "report.html"
+    assert page.is_file()
+    assert page.with_suffix(".json").is_file()
+
+
+def test_another_suffix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ends in \.html"):
+        report(Evidence("x"), tmp_path / "report.pdf")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"report cannot be written there.*page\.html"):
+        report(Evidence("x"), tmp_path / "file" / "page.html")
+
+
+def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = report(Evidence("old"), tmp_path / "page.html")
+    before = page.read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing.os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        report(Evidence("new"), page)
+    assert page.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "page.json"]
+
+
+def test_mistakes_in_evidence_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no column.*accuracy"):
+        facts(Evidence("x", leakage=leaks().drop(columns="accuracy")))
+    with pytest.raises(ValueError, match="'bad' is not a PNG file"):
+        report(Evidence("x", pictures=[Picture("bad", "", b"GIF89a", "")]), tmp_path)
+
+
+def people(keys: str, seed: int) -> Embeddings:
+    generator = np.random.default_rng(seed)
+    number = 12
+    table = pd.DataFrame(
+        {
+            "key": [f"{keys}{row}" for row in range(number)],
+            "identity": [None if row == 3 else f"p{row % 4}" for row in range(number)],
+            "camera": [f"c{row % 3}" for row in range(number)],
+        }
+    )
+    features = torch.from_numpy(generator.normal(size=(number, 5))).float()
+    return Embeddings(Spaces({"identity": features, "camera": features[:, :2]}), table, {})
+
+
+def test_strips_follow_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, gallery = people("q", 0), people("g", 1)
+    drawn: list[list[Strip]] = []
+
+    def remember(strips: list[Strip], *, title: str) -> Picture:
+        drawn.append(strips)
+        return Picture(title, "", b"", "")
+
+    monkeypatch.setattr(module, "ranked_strips", remember)
+    frames = {key: np.zeros((4, 2, 3), np.uint8) for key in [*query.table["key"], *gallery.table["key"]]}
+    table = pd.DataFrame({"key": ["q5", "q1"], "first": [2, 1], "ap": [0.2, 0.1], "inp": [0.5, 0.5]})
+    found = strip_pictures(query, gallery, CAMERA_CHANGE, frames.__getitem__, result=result(table=table), rows=4, k=6)
+    assert len(found) == 2
+    assert [strip.query.key for strip in drawn[1]] == ["q1", "q5"]
+    assert len({strip.query.key for strip in drawn[0]}) == 4
+    a, b = (e.spaces["identity"].double().numpy() for e in (query, gallery))
+    scores = (a / np.linalg.norm(a, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T
+    for strip in [*drawn[0], *drawn[1]]:
+        row = int(strip.query.key[1:])
+        who, where = query.table.loc[row, ["identity", "camera"]]
+        expected = []
+        for item in np.argsort(-scores[row]):
+            other = gallery.table.loc[item]
+            match = isinstance(who, str) and other["identity"] == who
+            if not (match and other["camera"] == where):
+                verdict = "right" if match else "wrong" if isinstance(other["identity"], str) else "unknown"
+                expected.append((other["key"], other["camera"], verdict))
+        assert [(shot.key, shot.camera, shot.verdict) for shot in strip.ranked] == expected[:6]
+        assert [shot.score for shot in strip.ranked] == pytest.approx(
+            sorted((s.score for s in strip.ranked), reverse=True)
+        )  # type: ignore[type-var]
+
+
+def test_scatters_cover_spaces_and_labels() -> None:
+    titles = [p.title for p in scatter_pictures(people("g", 1), ("identity", "camera", "clothes"))]
+    assert titles == [
+        f"{space} space, by {label}" for label in ("identity", "camera") for space in ("identity", "camera")
+    ]

@@ -1,0 +1,170 @@
+"""What a report is made of, and every number of it in plain types: page and JSON are both written from these facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unbraid.evaluate import Result
+from unbraid.viz import Picture
+
+FORMAT = "unbraid report 1"
+WORST = 10
+RANKS = 20
+SPACE = "\N{NO-BREAK SPACE}"
+LEAKAGE_COLUMNS = ("space", "label", "accuracy", "low", "high", "chance")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named number that can be judged without identities, such as tracklets per episode of a real video.
+
+    value, expected: a number, or words. passed: None when the number is only reported.
+    """
+
+    name: str
+    value: float | str
+    expected: float | str = ""
+    passed: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything a report shows. What is empty leaves no trace on the page.
+
+    title: heading of the page.
+    results: name -> Result, in the order of the table; the first one makes the summary.
+    synthetic: True when the pixels were rendered; the page then says so at its top. A synthetic result does the same.
+    summary: one sentence; None writes it from the first result.
+    notes: sentences for the top of the page, such as known limits of this run.
+    origin: what made the numbers: weights hash, recipe, data, commit, seeds, versions.
+    leakage: table made by `unbraid.leakage.leakage`.
+    pictures: strips, heat maps and scatters; the report draws CMC curves and leakage bars itself.
+    """
+
+    title: str
+    results: Mapping[str, Result] = field(default_factory=lambda: MappingProxyType({}))
+    synthetic: bool = False
+    summary: str | None = None
+    notes: Sequence[str] = ()
+    origin: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    leakage: pd.DataFrame | None = None
+    checks: Sequence[Check] = ()
+    pictures: Sequence[Picture] = ()
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """The evidence without its pixels, in types that JSON knows; NaN and infinities become None.
+
+    Raises ValueError for a leakage table that lacks a column.
+    """
+    synthetic = evidence.synthetic or any(result.synthetic for result in evidence.results.values())
+    told = {
+        "format": FORMAT,
+        "title": evidence.title,
+        "synthetic": synthetic,
+        "summary": evidence.summary if evidence.summary is not None else summary(evidence),
+        "notes": list(evidence.notes),
+        "results": [
+            {
+                "name": name,
+                **result.as_dict(),
+                "cmc": cmc(result),
+                "cmc_chance": cmc_chance(result),
+                "worst": worst(result),
+            }
+            for name, result in evidence.results.items()
+        ],
+        "leakage": _leakage_rows(evidence.leakage),
+        "checks": [
+            {"name": c.name, "value": c.value, "expected": c.expected, "passed": c.passed} for c in evidence.checks
+        ],
+        "origin": dict(evidence.origin),
+        "pictures": [
+            {"section": p.section, "title": p.title, "caption": p.caption, "alt": p.alt} for p in evidence.pictures
+        ],
+    }
+    plain: dict[str, Any] = _plain(told)
+    return plain
+
+
+def summary(evidence: Evidence) -> str:
+    """One sentence about the first result, or about the checks when there is none."""
+    if evidence.results:
+        name, result = next(iter(evidence.results.items()))
+        low, high = result.mean_ap_interval
+        known = not np.isnan([low, high]).any()
+        interval = f"95{SPACE}% interval {100 * low:.1f} to {100 * high:.1f}, " if known else ""
+        return (
+            f"{name} under {result.protocol}: mAP {_percent(result.mean_ap)} ({interval}chance "
+            f"{_percent(result.mean_ap_chance)}) and rank-1 {_percent(result.rank_1)} (chance "
+            f"{_percent(result.rank_1_chance)}), for {result.queries - result.without_mate} queries of "
+            f"{result.identities} identities in a gallery of {result.gallery}."
+        )
+    judged = [check.passed for check in evidence.checks if check.passed is not None]
+    if judged:
+        return f"{sum(judged)} of {len(judged)} checks passed; nothing here measures recognition."
+    return "No numbers: this page shows pictures only." if evidence.pictures else "This report is empty."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}{SPACE}%"
+
+
+def cmc(result: Result, ranks: int = RANKS) -> list[float]:
+    """Share of mated queries whose first hit has rank <= 1 .. ranks."""
+    first = result.table["first"].to_numpy()
+    first = first[first > 0]
+    return [float((first <= rank).mean()) for rank in range(1, ranks + 1)]
+
+
+def cmc_chance(result: Result, ranks: int = RANKS) -> list[float]:
+    """The same for galleries in random order: mean over queries of 1 - C(N - m, k) / C(N, k), m hits among N items."""
+    table = result.table[result.table["first"] > 0]
+    hits, valid = (table[name].to_numpy(dtype=np.float64) for name in ("hits", "valid"))
+    miss: NDArray[np.float64] = np.ones(len(table))
+    shares = []
+    for drawn in range(ranks):
+        miss = miss * np.clip(valid - hits - drawn, 0, None) / np.maximum(valid - drawn, 1)
+        shares.append(float(1 - miss.mean()))
+    return shares
+
+
+def worst(result: Result, number: int = WORST) -> list[dict[str, Any]]:
+    """The queries with the lowest AP, lowest first; those without a mate have no AP and are not among them."""
+    table = result.table[result.table["first"] > 0].sort_values(["ap", "inp"], kind="stable").head(number)
+    columns = ["key", "identity", "ap", "first", "hits", "valid", "best"]
+    rows: list[dict[str, Any]] = [
+        dict(zip(columns, row, strict=True)) for row in table[columns].itertuples(index=False)
+    ]
+    return rows
+
+
+def _leakage_rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    if table is None or table.empty:
+        return []
+    missing = [name for name in LEAKAGE_COLUMNS if name not in table.columns]
+    if missing:
+        raise ValueError(
+            f"the leakage table has no column {missing}; it has {list(map(str, table.columns))}. "
+            f"Expected the table that `unbraid.leakage.leakage` returns"
+        )
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if isinstance(value, (bool, int, str)) else str(value)

@@ -1,0 +1,141 @@
+"""A run and a data set turned into evidence: embeddings, results, leakage and pictures."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+import unbraid
+from unbraid.batch import Clip
+from unbraid.checkpoint import load_method, open_run, weights_hash
+from unbraid.data.benchmark import Benchmark
+from unbraid.data.clips import restricted_first
+from unbraid.data.colour import colour_embeddings
+from unbraid.data.loader import FrameReader, normalised
+from unbraid.data.media import read_frames
+from unbraid.evaluate import Result, evaluate
+from unbraid.extract import extract_run
+from unbraid.leakage import leakage
+from unbraid.protocol import Protocol
+from unbraid.recipe import DataConfig
+from unbraid.report.evidence import Evidence
+from unbraid.report.pictures import scatter_pictures, strip_pictures
+from unbraid.spaces import Embeddings, Spaces
+from unbraid.tracklet import Tracklet
+from unbraid.viz import Picture, heat_maps
+
+HEAT_TRACKLETS = 3
+LEAKAGE_LABELS = ("identity", "camera", "clothes", "view", "action")
+
+
+def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
+    """Everything a report shows about a run on the query and gallery of a benchmark.
+
+    Embeddings are kept in the run folder and used again while weights and data stay the same.
+    Every protocol of the benchmark is scored on every space, and on colour histograms as a reference that has
+    learned nothing. Raises ValueError when query or gallery is empty or no query has a mate.
+    """
+    about = open_run(run)
+    for split in ("query", "gallery"):
+        if not getattr(benchmark, split):
+            raise ValueError(f"{benchmark.name} has no {split} tracklets, so there is nothing to score")
+    found = extract_run(run, benchmark, run / "embeddings" / benchmark.name)
+    query, gallery = found["query"], found["gallery"]
+    method = load_method(run)
+    tracklets = {t.key: t for t in (*benchmark.query, *benchmark.gallery)}
+    both = join(query, gallery)
+    labels = [name for name in LEAKAGE_LABELS if name in both.table.columns and both.table[name].nunique() > 1]
+    first = next(iter(benchmark.protocols.values()))
+    results = score(benchmark, query, gallery, about.recipe.method, method.similarity, seed)
+
+    def look(key: str) -> NDArray[np.uint8]:
+        tracklet = tracklets[key]
+        return read_frames(tracklet.media, [len(tracklet) // 2])[0]
+
+    strips = strip_pictures(
+        query, gallery, first, look, result=next(iter(results.values())), similarity=method.similarity, seed=seed
+    )
+    chosen = np.random.default_rng(seed).permutation(len(benchmark.query))[:HEAT_TRACKLETS]
+    heat = [_heat(method, benchmark.query[number], about.recipe.data) for number in chosen]
+    return Evidence(
+        title=f"{about.recipe.method} on {benchmark.name}",
+        results=results,
+        synthetic=benchmark.synthetic,
+        notes=_notes(benchmark, about.origin),
+        origin={
+            "run": str(run.name),
+            "method": about.recipe.method,
+            "seed of training": str(about.recipe.seed),
+            "weights (SHA-256)": weights_hash(run),
+            "trained on": f"{about.origin['benchmark']}, {about.origin['tracklets']} tracklets",
+            "tested on": f"{benchmark.name}, all frames, query data {query.origin['data'][:16]}, "
+            f"gallery data {gallery.origin['data'][:16]}",
+            "unbraid": unbraid.__version__,
+            "torch": torch.__version__,
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "recipe": about.recipe.to_json(),
+        },
+        leakage=leakage(both, labels, seed=seed),
+        pictures=[*strips, *heat, *scatter_pictures(both, ("identity", "camera"), seed=seed)],
+    )
+
+
+def score(
+    benchmark: Benchmark, query: Embeddings, gallery: Embeddings, name: str, similarity: Any, seed: int
+) -> dict[str, Result]:
+    """Results by a readable name: the method first, then its other spaces, then colour histograms."""
+    colour = {"query": colour_embeddings(benchmark.query), "gallery": colour_embeddings(benchmark.gallery)}
+    results: dict[str, Result] = {}
+    for protocol in _usable(benchmark.protocols, query.table, gallery.table):
+        end = "" if len(results) == 0 else f", {protocol.name}"
+        results[f"{name}{end}"] = evaluate(query, gallery, protocol, similarity=similarity, seed=seed)
+        for space in query.spaces:
+            if space != "identity":
+                results[f"{name}, {space} space alone{end}"] = evaluate(
+                    query, gallery, protocol, space=space, seed=seed
+                )
+        results[f"colour histograms{end}"] = evaluate(
+            colour["query"], colour["gallery"], protocol, seed=seed, synthetic=benchmark.synthetic
+        )
+    return results
+
+
+def _usable(protocols: Mapping[str, Protocol], query: pd.DataFrame, gallery: pd.DataFrame) -> list[Protocol]:
+    """Protocols under which some query has a mate; the first is kept whatever comes, so that its error is seen."""
+    first, *others = protocols.values()
+
+    def mated(protocol: Protocol) -> bool:
+        hit, skip = protocol.hit.on(query, gallery), protocol.skip.on(query, gallery)
+        rows = slice(0, len(query))
+        return bool((hit(rows) & ~skip(rows)).any())
+
+    return [first, *(p for p in others if mated(p))]
+
+
+def join(first: Embeddings, second: Embeddings) -> Embeddings:
+    """The rows of both, those that stand in both once."""
+    fresh = ~second.table["key"].isin(first.table["key"])
+    rows = torch.from_numpy(np.flatnonzero(fresh))
+    spaces = {name: torch.cat([first.spaces[name], second.spaces[name][rows]]) for name in first.spaces}
+    table = pd.concat([first.table, second.table[fresh]], ignore_index=True)
+    return Embeddings(Spaces(spaces), table, first.origin)
+
+
+def _heat(method: Any, tracklet: Tracklet, data: DataConfig) -> Picture:
+    frames = FrameReader(data.height, data.width).read(
+        tracklet, restricted_first(len(tracklet), data.frames, chunks=data.chunks).tolist()
+    )
+    with torch.inference_mode():
+        maps = method.cpu().heat(Clip.of(normalised(frames, data)[None]))
+    return heat_maps(list(frames), {name: value[0].numpy() for name, value in maps.items()}, title=tracklet.key)
+
+
+def _notes(benchmark: Benchmark, origin: Mapping[str, Any]) -> Sequence[str]:
+    if origin.get("synthetic") and not benchmark.synthetic:
+        return ["The method was trained on synthetic people only; nothing is claimed about its accuracy on real ones."]
+    return ()

@@ -1,0 +1,202 @@
+"""The page: facts and pictures to HTML. Sections without content are left out."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from unbraid.report.markup import cell, document, figures, number, table, tag
+from unbraid.report.words import READING, RESPONSIBLE
+from unbraid.viz import Picture
+
+BANNER = "Synthetic people. Nothing here says anything about real people."
+UNKNOWN = "not known"
+# Facts with more lines than this are folded.
+FOLD = 6
+
+Facts = Mapping[str, Any]
+
+
+def page_of(told: Facts, pictures: Sequence[Picture]) -> str:
+    """The HTML text of a report. told: from `facts`. pictures: all of them, in the order of their sections."""
+    of: dict[str, list[Picture]] = {
+        kind: [p for p in pictures if p.section == kind] for kind in {p.section for p in pictures}
+    }
+    sections = [
+        _section("results", "Results", [*_results(told["results"]), *figures(of.get("curves", []))]),
+        _section("checks", "Checks", _checks(told["checks"])),
+        _section("strips", "Ranked strips", figures(of.get("strips", []))),
+        _section(
+            "leakage", "What each space gives away", [*figures(of.get("leakage", [])), *_leakage(told["leakage"])]
+        ),
+        _section("spaces", "The spaces in two dimensions", figures(of.get("scatter", []))),
+        _section("heat", "Where each space looks", figures(of.get("heat", []))),
+        _section("pictures", "More pictures", figures(of.get("other", []))),
+        _section("worst", "Worst queries", _worst(told["results"])),
+        _section("provenance", "Provenance", _provenance(told)),
+        _section("reading", "How to read this page", _reading(told, of)),
+        _section("responsible", "Responsible use", [tag("p", text) for text in RESPONSIBLE]),
+    ]
+    shown = [(name, heading, element) for name, heading, element in sections if element is not None]
+    links = [tag("a", heading, href=f"#{name}") for name, heading, _ in shown]
+    head = tag(
+        "header",
+        tag("p", BANNER, kind="banner", role="note") if told["synthetic"] else None,
+        tag("h1", told["title"]),
+        tag("p", told["summary"], kind="lead"),
+        tag("ul", *(tag("li", note) for note in told["notes"]), kind="notes") if told["notes"] else None,
+        tag("nav", *links),
+    )
+    foot = tag("footer", "Made by unbraid. The numbers of this page are in the JSON file of the same name.")
+    style = (files("unbraid.report") / "page.css").read_text(encoding="utf-8")
+    return document(told["title"], style, [head, tag("main", *(element for *_, element in shown)), foot])
+
+
+def percent(value: float | None) -> str:
+    """A share in 0..1 as the page prints it."""
+    return UNKNOWN if value is None else f"{100 * value:.1f}"
+
+
+def _section(name: str, heading: str, content: Sequence[Element]) -> tuple[str, str, Element | None]:
+    return name, heading, tag("section", tag("h2", heading), *content, id=name) if content else None
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{percent(low)} to {percent(high)}"
+
+
+def _chance(value: float | None) -> str:
+    return "" if value is None else f"chance {percent(value)}"
+
+
+def _results(results: Sequence[Facts]) -> list[Element]:
+    if not results:
+        return []
+    mixed = len({bool(r["synthetic"]) for r in results}) > 1
+    rows = []
+    for r in results:
+        about = f"{r['protocol']}, space {r['space']}" + (", synthetic" if mixed and r["synthetic"] else "")
+        without = f"{r['without_mate']} without mate" if r["without_mate"] else ""
+        strange = f"{r['distractors']} distractors" if r["distractors"] else ""
+        chance = (_chance(r["mean_ap_chance"]), _chance(r["rank_1_chance"]))
+        rows.append(
+            [
+                cell(tag("strong", r["name"]), about),
+                number(percent(r["mean_ap"]), _interval(*r["mean_ap_interval"]), chance[0], strong=True),
+                number(percent(r["rank_1"]), _interval(*r["rank_1_interval"]), chance[1], strong=True),
+                *(number(percent(r[key])) for key in ("rank_5", "rank_10", "rank_20", "mean_inp")),
+                number(str(r["queries"]), f"{r['identities']} identities", without),
+                number(str(r["gallery"]), strange, f"{r['pairs']} mated pairs"),
+            ]
+        )
+    names = ("Result", "mAP %", "rank-1 %", "rank-5 %", "rank-10 %", "rank-20 %", "mINP %", "queries", "gallery")
+    rules = dict.fromkeys((r["protocol"], r["hit"], r["skip"], r["ap_rule"]) for r in results)
+    lines = [
+        tag(
+            "li",
+            tag("strong", name),
+            ": a hit is ",
+            tag("code", hit),
+            "; skipped is ",
+            tag("code", skip),
+            f"; AP by {ap}.",
+        )
+        for name, hit, skip, ap in rules
+    ]
+    return [table(names, rows, numbers=range(1, 9)), tag("p"), tag("ul", *lines, kind="notes")]
+
+
+def _checks(checks: Sequence[Facts]) -> list[Element]:
+    if not checks:
+        return []
+    words = {True: ("pass", "\u2713 passed"), False: ("fail", "\u2717 failed"), None: ("", "reported only")}
+    rows = []
+    for check in checks:
+        kind, word = words[check["passed"]]
+        verdict = tag("span", word, **({"kind": kind} if kind else {}))
+        rows.append(
+            [cell(check["name"]), number(_value(check["value"])), number(_value(check["expected"])), cell(verdict)]
+        )
+    return [table(("Check", "value", "expected", "verdict"), rows, numbers=(1, 2))]
+
+
+def _leakage(rows: Sequence[Facts]) -> list[Element]:
+    cells = []
+    for row in rows:
+        note = row.get("note") or ""
+        count = [f"{row[key]} {key}" for key in ("classes", "identities") if row.get(key) is not None]
+        cells.append(
+            [
+                cell(str(row["label"]), note),
+                cell(str(row["space"])),
+                number(percent(row["accuracy"]), _interval(row["low"], row["high"]), strong=True),
+                number(percent(row["chance"])),
+                number(percent(row.get("shuffled"))),
+                number(percent(row.get("balanced"))),
+                number("" if row.get("test") is None else str(row["test"]), *count),
+            ]
+        )
+    names = ("Label", "read from space", "accuracy %", "chance %", "shuffled %", "balanced %", "tested items")
+    return [table(names, cells, numbers=range(2, 7))] if rows else []
+
+
+def _worst(results: Sequence[Facts]) -> list[Element]:
+    found: list[Element] = []
+    for r in results:
+        rows = [
+            [
+                cell(str(q["key"])),
+                cell("unknown" if q["identity"] is None else str(q["identity"])),
+                number(percent(q["ap"])),
+                number(str(q["first"])),
+                number(f"{q['hits']} of {q['valid']}"),
+                cell(str(q["best"])),
+            ]
+            for q in r["worst"]
+        ]
+        names = ("Query", "identity", "AP %", "first hit at rank", "hits", "item at rank 1")
+        if rows:
+            found += [tag("h3", f"{r['name']}, {r['protocol']}"), table(names, rows, numbers=(2, 3, 4))]
+    return found
+
+
+def _provenance(told: Facts) -> list[Element]:
+    about: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    if told["origin"]:
+        about[tuple(told["origin"].items())] = ["this page"]
+    for r in told["results"]:
+        if r["origin"]:
+            about.setdefault(tuple(_joined(r["origin"]).items()), []).append(r["name"])
+    rows = []
+    for facts, names in about.items():
+        for place, (name, value) in enumerate(facts):
+            rows.append([cell("; ".join(names) if place == 0 else ""), cell(name), cell(_told(str(value)))])
+    return [table(("Of", "fact", "value"), rows)] if rows else []
+
+
+def _told(value: str) -> Element:
+    """A fact as it is; one of many lines, such as a recipe, is folded."""
+    lines = len(value.splitlines())
+    code = tag("code", value)
+    return code if lines <= FOLD else tag("details", tag("summary", f"{lines} lines"), code)
+
+
+def _joined(origin: Mapping[str, str]) -> dict[str, str]:
+    """The origin with 'query x' and 'gallery x' as one 'x' where both say the same."""
+    joined: dict[str, str] = {}
+    for name, value in origin.items():
+        bare = name.removeprefix("query ").removeprefix("gallery ")
+        twins = origin.get(f"query {bare}"), origin.get(f"gallery {bare}")
+        joined[bare if twins == (value, value) else name] = value
+    return joined
+
+
+def _reading(told: Facts, of: Mapping[str, Sequence[Picture]]) -> list[Element]:
+    there = {"always", *of}
+    there |= {name for name in ("results", "leakage", "checks") if told[name]}
+    entries = [(word, text) for needs, word, text in READING if needs in there]
+    return [tag("dl", *(part for word, text in entries for part in (tag("dt", word), tag("dd", text))))]
+
+
+def _value(value: float | str | None) -> str:
+    return UNKNOWN if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,140 @@
+"""Evidence turned into pictures: curves and bars from tables, strips and scatters from embeddings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from unbraid.evaluate import Result
+from unbraid.method import cosine
+from unbraid.protocol import Protocol
+from unbraid.report.evidence import cmc, cmc_chance
+from unbraid.search import Similarity
+from unbraid.spaces import Embeddings
+from unbraid.viz import Bar, Picture, Projection, Shot, Strip, cmc_curves, leakage_bars, ranked_strips, scatter
+from unbraid.viz.style import COLOURS
+
+Look = Callable[[str], NDArray[np.uint8]]
+
+
+def cmc_picture(results: Mapping[str, Result]) -> Picture:
+    """CMC curves of the first 12 results with the curves of random galleries."""
+    shown = dict(list(results.items())[: len(COLOURS)])
+    return cmc_curves(
+        {name: cmc(result) for name, result in shown.items()},
+        chance={name: cmc_chance(result) for name, result in shown.items()},
+    )
+
+
+def leakage_picture(table: pd.DataFrame) -> Picture | None:
+    """Bars of a table made by `unbraid.leakage.leakage`; None when no row of it has an accuracy."""
+    bars = [
+        Bar(str(row["label"]), str(row["space"]), row["accuracy"], row["low"], row["high"], row["chance"])
+        for row in table.to_dict("records")
+        if not pd.isna(row["accuracy"])
+    ]
+    return leakage_bars(bars) if bars else None
+
+
+def strip_pictures(
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    look: Look,
+    *,
+    result: Result | None = None,
+    rows: int = 5,
+    k: int = 9,
+    similarity: Similarity = cosine,
+    seed: int = 0,
+) -> list[Picture]:
+    """Ranked strips of queries drawn by seed among those with a mate, and of the worst ones when a result says which.
+
+    look: a frame of the tracklet with a given key, H W 3 uint8 RGB.
+    result: of the same query, gallery, protocol and similarity.
+    rows: queries per picture. k: gallery items per query.
+    Raises ValueError when no query has a mate.
+    """
+    hit, skip = protocol.hit.on(query.table, gallery.table), protocol.skip.on(query.table, gallery.table)
+    order = np.random.default_rng(seed).permutation(len(query))
+    drawn: list[int] = []
+    for row in order.tolist():
+        if len(drawn) < rows and (hit(slice(row, row + 1)) & ~skip(slice(row, row + 1))).any():
+            drawn.append(row)
+    if not drawn:
+        raise ValueError(f"protocol {protocol.name!r}: no query has a mate, so there is no strip to show")
+
+    def strip(row: int) -> Strip:
+        return _strip(
+            query, gallery, row, (hit(slice(row, row + 1))[0], skip(slice(row, row + 1))[0]), look, k, similarity
+        )
+
+    title = f"Ranked gallery of {len(drawn)} queries drawn at random (seed {seed}), {protocol.name}"
+    pictures = [ranked_strips([strip(row) for row in drawn], title=title)]
+    if result is not None:
+        table = result.table[result.table["first"] > 0].sort_values(["ap", "inp"], kind="stable")
+        keys = pd.Index(query.table["key"])
+        lowest = keys.get_indexer(pd.Index(table["key"].head(rows)))
+        title = f"Ranked gallery of the {len(lowest)} worst queries, {protocol.name}"
+        pictures.append(ranked_strips([strip(int(row)) for row in lowest if row >= 0], title=title))
+    return pictures
+
+
+def scatter_pictures(
+    embeddings: Embeddings,
+    labels: Sequence[str] = ("identity", "camera"),
+    *,
+    projection: Projection = "pca",
+    seed: int = 0,
+) -> list[Picture]:
+    """Every space by every label that the table carries."""
+    return [
+        scatter(
+            value.detach().float().cpu().numpy(),
+            embeddings.table[label].tolist(),
+            space=space,
+            label=label,
+            projection=projection,
+            seed=seed,
+        )
+        for label in labels
+        if label in embeddings.table.columns
+        for space, value in embeddings.spaces.items()
+    ]
+
+
+def _strip(
+    query: Embeddings,
+    gallery: Embeddings,
+    row: int,
+    rules: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    look: Look,
+    k: int,
+    similarity: Similarity,
+) -> Strip:
+    """One query and its k best gallery items that are not skipped; equal scores in gallery order."""
+    hit, skip = rules
+    with torch.no_grad():
+        scores = similarity(query.spaces.take(slice(row, row + 1)), gallery.spaces)[0].float().cpu().numpy()
+    order = np.argsort(-scores, kind="stable")
+    best = order[~skip[order]][:k]
+    return Strip(
+        _shot(query.table.iloc[row], look, None, None),
+        [_shot(gallery.table.iloc[item], look, float(scores[item]), bool(hit[item])) for item in best.tolist()],
+    )
+
+
+def _shot(labels: "pd.Series[Any]", look: Look, score: float | None, hit: bool | None) -> Shot:
+    camera = labels.get("camera")
+    known = not pd.isna(labels.get("identity"))
+    verdict = None if hit is None else "right" if hit else "wrong" if known else "unknown"
+    return Shot(
+        look(labels["key"]),
+        str(labels["key"]),
+        None if camera is None or pd.isna(camera) else str(camera),
+        score,
+        verdict,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,69 @@
+"""The page's fixed words: how to read it, and what it must not be used for."""
+
+# (what must be on the page for the entry to appear, word, explanation)
+READING: tuple[tuple[str, str, str], ...] = (
+    ("results", "query, gallery", "A query is compared with every gallery item; the most similar one gets rank 1."),
+    (
+        "results",
+        "hit, skip",
+        "The protocol says which gallery items count as found (hit) and which are not looked at (skip).",
+    ),
+    (
+        "results",
+        "mate",
+        "A gallery item that is a hit and not skipped. Queries without one leave every mean; their number is shown.",
+    ),
+    ("results", "rank-k", "Share of queries with a hit among the first k items."),
+    ("results", "mAP", "Mean over queries of average precision: high when all hits come early, not only the first."),
+    (
+        "results",
+        "mINP",
+        "Mean over queries of the number of hits divided by the rank of the last one: how deep one must look "
+        "to find all.",
+    ),
+    (
+        "results",
+        "interval",
+        "Drawing the query people again, with the gallery held fixed, gives values in this range 95 times in 100.",
+    ),
+    (
+        "results",
+        "chance",
+        "The expected value if every gallery were in random order. A number means little without it.",
+    ),
+    ("results", "distractor", "A gallery item whose identity is unknown; it is never a hit."),
+    (
+        "leakage",
+        "leakage",
+        "How well a simple probe reads a label from a space, tested on people it was not trained on. For "
+        "identity: how often the nearest other item is the same person. What a space should not know "
+        "should be near chance.",
+    ),
+    (
+        "leakage",
+        "shuffled",
+        "The same probe after mixing up the labels: what it finds where there is nothing to find.",
+    ),
+    ("leakage", "balanced", "Mean accuracy over classes, so that a common class does not hide the rare ones."),
+    (
+        "scatter",
+        "two dimensions",
+        "A flat shadow of a space with many dimensions: groups that overlap here may be apart in it.",
+    ),
+    ("heat", "heat map", "Where features of a space come from. It shows correlation, not a reason."),
+    ("checks", "checks", "Numbers that can be judged without knowing who anybody is."),
+    ("always", "numbers", "Percentages have one decimal; the JSON file beside this page has all digits."),
+)
+
+RESPONSIBLE: tuple[str, ...] = (
+    "Features that recognise people are biometric data. In many places the law allows their use only with"
+    " a legal basis, often only with the consent of the person, and forbids some uses altogether. Find "
+    "out before you process anyone.",
+    "This page is meant for research and for testing: to compare methods and to see what their features "
+    "hold. It is not evidence about a single person, and a match is a hint for a human to check, never a "
+    "decision.",
+    "The numbers hold for the data named above and nothing else. Other cameras, places, seasons, clothes,"
+    " ages, builds and ways of moving can change them much, and unequally for different groups of people."
+    " Measure on your own data first.",
+    "Keep what shows or describes people only as long as it is needed, protect it, and delete it when somebody asks.",
+)
