@@ -1,0 +1,197 @@
+"""The commands as a stranger would call them: the whole line, and every mistake in one clear sentence."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unbraid.checkpoint import latest
+from unbraid.cli import COMMANDS, main
+
+
+@pytest.fixture(scope="module")
+def line(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained run and its embeddings, made by the commands."""
+    home = tmp_path_factory.mktemp("line")
+    assert main(["train", "dsanet:tiny", "--root", str(people), "--out", str(home / "run"), "--epochs", "1"]) == 0
+    assert main(["extract", str(home / "run"), "--root", str(people), "--out", str(home / "embeddings")]) == 0
+    return home
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The message of a command that ends with exit code 2 and no traceback."""
+    capsys.readouterr()
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    shown = capsys.readouterr()
+    assert code == 2, shown
+    assert "Traceback" not in shown.err
+    return shown.err
+
+
+def test_help_comes_quickly_and_names_every_command() -> None:
+    probe = "import sys; from unbraid.cli import main; main(['--help']); print({'torch', 'tyro'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
+    assert all(f"  {command} " in shown for command in COMMANDS)
+    # what makes help slow is importing these
+    assert shown.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("world", "train")])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: unbraid {command}" in capsys.readouterr().out
+
+
+def test_evaluate_prints_json(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", str(line / "embeddings"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["protocol"] == "camera-change@1"
+    assert told["queries"] == 6
+    assert told["synthetic"] is True
+
+
+def test_search_finds_someone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    embeddings = line / "embeddings"
+    assert (
+        main(
+            [
+                "search",
+                "--query",
+                str(embeddings / "query"),
+                "--gallery",
+                str(embeddings / "gallery"),
+                "--k",
+                "2",
+                "--json",
+            ]
+        )
+        == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert len(told) == 12
+    assert {"query", "rank", "key", "score", "identity", "camera"} <= set(told[0])
+
+
+def test_report_is_one_page(line: Path, people: Path) -> None:
+    assert main(["report", str(line / "run"), "--root", str(people), "--out", str(line / "report.html")]) == 0
+    page = (line / "report.html").read_text(encoding="utf-8")
+    assert "Synthetic people" in page
+    assert json.loads((line / "report.json").read_text())["results"]
+
+
+def test_mistyped_names(people: Path, tmp_path: Path, line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ("--root", people, "--out", tmp_path / "run")
+    assert "did you mean 'train'" in refused(capsys, "trian")
+    assert "did you mean 'tiny'" in refused(capsys, "train", "dsanet:tinny", *out)
+    assert "did you mean 'dsanet'" in refused(capsys, "train", "dsanett:tiny", *out)
+    assert "METHOD:RECIPE" in refused(capsys, "train", "dsanet", *out)
+    assert "--config.trunk" in refused(capsys, "train", "dsanet:tiny", *out, "--config.trnk", "small-4")
+    assert "did you mean 'camera-change@1'" in refused(
+        capsys, "evaluate", line / "embeddings", "--protocol", "camera-chang@1"
+    )
+    assert "no space 'cameras'" in refused(capsys, "evaluate", line / "embeddings", "--space", "cameras")
+
+
+def test_unknown_field_in_a_saved_recipe(
+    line: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    told = json.loads((line / "run" / "recipe.json").read_text())
+    told["config"]["localize"] = True
+    (run / "recipe.json").write_text(json.dumps(told))
+    (run / "classes.json").write_text("{}")
+    message = refused(capsys, "extract", run, "--root", people, "--out", tmp_path / "e")
+    assert "recipe.config.localize; did you mean 'localise'?" in message
+
+
+def test_missing_files(people: Path, line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = tmp_path / "gone"
+    assert "holds no tracklets.parquet" in refused(
+        capsys, "train", "dsanet:tiny", "--root", gone, "--out", tmp_path / "r"
+    )
+    assert "is not a run" in refused(capsys, "extract", gone, "--root", people, "--out", tmp_path / "e")
+    assert "has no spaces.safetensors" in refused(capsys, "evaluate", gone)
+    assert str(gone) in refused(capsys, "track", gone, "--out", tmp_path / "t")
+    weights = ("--config.trunk", "resnet18.tv_in1k", "--config.pretrained", "--weights", gone)
+    message = refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", tmp_path / "w", *weights)
+    assert f"no weight file {gone}" in message
+
+
+def test_a_frame_that_does_not_decode(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.people import write_people
+
+    root = write_people(tmp_path / "broken")
+    broken = root / "frames" / "train1-c0-0" / "00002.jpg"
+    broken.write_bytes(b"not a picture")
+    message = refused(
+        capsys, "train", "dsanet:tiny", "--root", root, "--out", tmp_path / "run", "--epochs", 9, "--data.frames", 5
+    )
+    assert "'train1-c0-0'" in message
+    assert "00002.jpg" in message
+    # the run is kept and can go on once the file is mended
+    assert latest(tmp_path / "run") is not None
+
+
+def test_an_unwritable_folder(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("a file where a folder should be")
+    message = refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", file / "run")
+    assert "Not a directory" in message
+    assert str(file) in message
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(people: Path, tmp_path: Path) -> None:
+    # a file size limit stands in for a full disk: both fail in the middle of a write
+    run = tmp_path / "run"
+    program = (
+        "import resource, sys\n"
+        "from unbraid.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    arguments = ["train", "dsanet:tiny", "--root", str(people), "--out", str(run)]
+    assert main([*arguments, "--epochs", "1"]) == 0
+    before = latest(run)
+    (run / "recipe.json").write_text((run / "recipe.json").read_text().replace('"epochs": 1', '"epochs": 2'))
+    progress = json.loads((before / "progress.json").read_text())  # type: ignore[operator]
+    (before / "progress.json").write_text(json.dumps({**progress, "finished": False}))  # type: ignore[operator]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--resume", "--epochs", "2"], capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "cannot write" in done.stderr
+    assert latest(run) == before
+
+
+def test_ctrl_c_leaves_a_checkpoint(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import unbraid.train as module
+
+    honest = module._advance
+    count = 0
+
+    def interrupted(*given):  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        return honest(*given)
+
+    monkeypatch.setattr(module, "_advance", interrupted)
+    arguments = ["train", "dsanet:tiny", "--root", str(people), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 130
+    reached = latest(tmp_path / "run")
+    assert reached is not None
+    assert int(reached.name) == 2
+    monkeypatch.setattr(module, "_advance", honest)
+    assert main([*arguments, "--resume"]) == 0

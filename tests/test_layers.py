@@ -1,0 +1,74 @@
+"""Who may import whom: data flows one way through the house."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "unbraid"
+
+# what each part may import of ours; a part not listed here may import everything
+ALLOWED: dict[str, set[str]] = {
+    "tracklet": set(),
+    "files": set(),
+    "spaces": {"files"},
+    "batch": set(),
+    "protocol": set(),
+    "progress": set(),
+    "method": {"batch", "spaces", "methods"},
+    "recipe": {"method"},
+    "losses": set(),
+    "nn": {"batch", "spaces"},
+    "ranking": {"batch", "spaces"},
+    "verification": {"batch", "spaces"},
+    "data": {"tracklet", "batch", "protocol", "recipe", "spaces", "progress", "data"},
+    "world": {"tracklet", "protocol", "progress", "data", "world"},
+    "methods": {"batch", "spaces", "method", "nn", "losses", "recipe", "methods"},
+    "checkpoint": {"files", "method", "recipe"},
+    "extract": {"checkpoint", "batch", "spaces", "method", "tracklet", "recipe", "progress", "data"},
+    "evaluate": {"spaces", "protocol", "ranking", "method", "search", "progress"},
+    "leakage": {"spaces", "protocol", "evaluate", "progress"},
+    "search": {"spaces", "method", "ranking", "progress"},
+    "detect": {"tracklet", "data", "progress"},
+    "track": {"detect", "tracklet", "data", "progress"},
+    "viz": {"spaces", "tracklet"},
+}
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports_of(file: Path) -> set[str]:
+    """Full names of our modules that a file imports, at the top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "unbraid"}
+
+
+FILES = sorted(f for f in ROOT.rglob("*.py") if part_of(f) in ALLOWED)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_follow_the_plan(file: Path) -> None:
+    part = part_of(file)
+    allowed = ALLOWED[part] | {part}
+    foreign = {name for name in imports_of(file) if [*name.split("."), ""][1] not in allowed}
+    assert not foreign, f"{file.relative_to(ROOT)} imports {sorted(foreign)}; it may import {sorted(allowed)}"
+
+
+def test_methods_do_not_know_each_other() -> None:
+    for file in (ROOT / "methods").rglob("*.py"):
+        parts = file.relative_to(ROOT / "methods").parts
+        if len(parts) > 1:
+            others = {n for n in imports_of(file) if n.startswith("unbraid.methods.") and n.split(".")[2] != parts[0]}
+            assert not others, f"{file} imports {others}"
+
+
+def test_no_file_is_over_the_ceiling() -> None:
+    long = {f: n for f in ROOT.rglob("*.py") if (n := len(f.read_text(encoding="utf-8").splitlines())) > 400}
+    assert not long

@@ -1,0 +1,28 @@
+"""The most alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unbraid.cli.output import parse, show
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse the options and do it."""
+
+    def search(query: Path, gallery: Path, k: int = 10, min_score: float | None = None, json: bool = False) -> None:
+        """The gallery tracklets most alike to each query, exactly.
+
+        Args:
+            query: Embeddings of the queries (such as EMBEDDINGS/query).
+            gallery: Embeddings to search.
+            k: Hits per query.
+            min_score: Leave out hits that score less.
+            json: Print the hits as JSON.
+        """
+        from unbraid.search import search as verb
+        from unbraid.spaces import Embeddings
+
+        hits = verb(Embeddings.load(query), Embeddings.load(gallery), k=k, min_score=min_score).table()
+        show(hits.to_dict("records"), hits.to_string(index=False), json)
+
+    parse(search, "search", arguments)

@@ -1,0 +1,131 @@
+"""Method and tracklets to embeddings."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from unbraid.batch import Clip
+from unbraid.checkpoint import load_method, open_run, weights_hash
+from unbraid.data.benchmark import Benchmark, label_table
+from unbraid.data.loader import TestClips
+from unbraid.method import Method
+from unbraid.progress import track
+from unbraid.recipe import DataConfig
+from unbraid.spaces import Embeddings, Spaces
+from unbraid.tracklet import Images, Tracklet
+
+
+def extract(
+    method: Method,
+    tracklets: Sequence[Tracklet],
+    data: DataConfig,
+    *,
+    every_frame: bool = True,
+    clips_per_batch: int = 32,
+    device: str | None = None,
+    workers: int = 0,
+    origin: Mapping[str, str] | None = None,
+) -> Embeddings:
+    """Embeddings of tracklets, one row each, in their order; every space is the mean over a tracklet's clips.
+
+    data: the recipe's data config, for frame size, clip length and the order of the all-frames test.
+    every_frame: use all frames; False takes one clip of each tracklet (the first frame of every chunk).
+    device: where to compute; None is a GPU when there is one.
+    Raises ValueError when there is nothing to extract or a frame does not decode (naming tracklet and file).
+    Source: DSANet section 4.2 for both test modes.
+    """
+    if not tracklets:
+        raise ValueError("there are no tracklets to extract; check the split and the data folder")
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    clips = TestClips(tracklets, data, every_frame=every_frame)
+    loader: DataLoader[tuple[int, Tensor]] = DataLoader(clips, batch_size=None, num_workers=workers)
+    method = method.to(where).eval()
+    sums: dict[str, Tensor] = {}
+    counts = torch.zeros(len(tracklets))
+    with torch.inference_mode():
+        for rows, frames in _in_batches(track(loader, "extract", total=len(tracklets)), clips_per_batch):
+            counts += torch.bincount(rows, minlength=len(tracklets))
+            for name, value in method.encode(Clip.of(frames.to(where))).items():
+                if name not in sums:
+                    sums[name] = torch.zeros(len(tracklets), *value.shape[1:])
+                sums[name].index_add_(0, rows, value.float().cpu())
+    means = {name: value / counts.view(-1, *[1] * (value.ndim - 1)) for name, value in sums.items()}
+    return Embeddings(Spaces(means), label_table(tracklets), dict(origin or {}))
+
+
+def extract_run(
+    folder: Path,
+    benchmark: Benchmark,
+    out: Path,
+    *,
+    splits: Sequence[str] = ("query", "gallery"),
+    every_frame: bool = True,
+    device: str | None = None,
+    workers: int = 0,
+) -> dict[str, Embeddings]:
+    """Embeddings of the splits of a benchmark by the method of a run folder, saved as out/<split>.
+
+    Splits without tracklets are passed over; ones already extracted with the same weights from the same tracklets
+    are read back. Raises ValueError when none of the splits has a tracklet.
+    """
+    run, method = open_run(folder), load_method(folder)
+    wanted = {split: getattr(benchmark, split) for split in splits}
+    wanted = {split: tracklets for split, tracklets in wanted.items() if tracklets}
+    if not wanted:
+        raise ValueError(f"{benchmark.name} has no tracklets in {list(splits)}")
+    result = {}
+    for split, tracklets in wanted.items():
+        origin = {
+            "method": run.recipe.method,
+            "weights": weights_hash(folder),
+            "frames": "all" if every_frame else "one clip",
+            "benchmark": benchmark.name,
+            "synthetic": str(benchmark.synthetic).lower(),
+            "split": split,
+            "data": data_hash(tracklets),
+        }
+        place = Path(out) / split
+        known = Embeddings.load(place) if (place / "origin.json").is_file() else None
+        if known is None or any(known.origin.get(name) != value for name, value in origin.items()):
+            known = extract(
+                method,
+                tracklets,
+                run.recipe.data,
+                every_frame=every_frame,
+                device=device,
+                workers=workers,
+                origin=origin,
+            )
+            known.save(place)
+        result[split] = known
+    return result
+
+
+def data_hash(tracklets: Sequence[Tracklet]) -> str:
+    """SHA-256 of keys, labels and media with the sizes of their files, in hexadecimal; no file is opened."""
+    digest = hashlib.sha256(str(label_table(tracklets).to_json(orient="records")).encode())
+    for tracklet in tracklets:
+        media = tracklet.media
+        files = media.paths if isinstance(media, Images) else (media.path,)
+        span = () if isinstance(media, Images) else (media.frames, media.boxes)
+        digest.update(repr(([(f.name, f.stat().st_size if f.exists() else -1) for f in files], span)).encode())
+    return digest.hexdigest()
+
+
+def _in_batches(items: Iterable[tuple[int, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clips of successive tracklets packed into batches of at most `size`, with the tracklet of each clip."""
+    rows: list[int] = []
+    held: list[Tensor] = []
+    for number, clips in items:
+        for clip in clips:
+            rows.append(number)
+            held.append(clip)
+            if len(held) == size:
+                yield torch.tensor(rows), torch.stack(held)
+                rows, held = [], []
+    if held:
+        yield torch.tensor(rows), torch.stack(held)
