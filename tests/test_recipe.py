@@ -1,7 +1,7 @@
 """Recipes survive JSON exactly, and every mistake in one is named."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import pytest
@@ -61,8 +61,9 @@ def test_whole_numbers_are_floats_where_floats_are_expected() -> None:
     assert type(lr) is float
 
 
-def test_fields_with_defaults_may_be_left_out() -> None:
-    assert Recipe.from_json('{"method": "tests.fifth", "config": {}}').data == DataConfig()
+def test_a_field_left_out_is_an_error_even_if_it_has_a_default() -> None:
+    with pytest.raises(KeyError, match=r"missing field recipe.data"):
+        Recipe.from_json('{"method": "tests.fifth", "config": {"width": 8, "weights": {"identity": 1.0}}}')
 
 
 @pytest.mark.parametrize(
@@ -130,10 +131,11 @@ class Nested:
 
 
 def test_other_kinds_of_field() -> None:
-    values = {"sizes": [1, 2, 3, 4], "flag": True, "name": "x", "mode": "b", "inner": {"decay": 2}}
+    whole = asdict(Nested())
+    values = {"sizes": [1, 2, 3, 4], "flag": True, "name": "x", "mode": "b", "inner": {**whole["inner"], "decay": 2}}
     made = Nested(**module._fields_of(Nested, values, "c"))
     assert made == Nested(sizes=(1, 2, 3, 4), flag=True, name="x", mode="b", inner=OptimConfig(decay=2.0))
-    assert Nested(**module._fields_of(Nested, {"name": None}, "c")).name is None
+    assert Nested(**module._fields_of(Nested, {**whole, "name": None}, "c")).name is None
     for wrong, message in (
         ({"flag": 1}, "c.flag should be bool; got 1"),
         ({"sizes": [1, 2.5]}, "c.sizes should be int; got 2.5"),
@@ -143,7 +145,7 @@ def test_other_kinds_of_field() -> None:
         ({"inner": None}, "c.inner should be an object"),
     ):
         with pytest.raises(ValueError, match=message):
-            module._fields_of(Nested, wrong, "c")
+            module._fields_of(Nested, {**whole, **wrong}, "c")
 
 
 def test_differences_are_dotted_names() -> None:

@@ -96,6 +96,8 @@ def find(name: str) -> type[Method]:
     Raises KeyError naming the nearest method when there is none of that name.
     """
     package = module_of(name)
+    if importlib.util.find_spec(f"{package}.model") is None:
+        raise KeyError(f"{package} is no method: it has no model.py beside its recipes.py")
     model = importlib.import_module(f"{package}.model")
     found = [
         v
@@ -113,11 +115,11 @@ def module_of(name: str) -> str:
         return f"unbraid.methods.{name}"
     try:
         known = importlib.util.find_spec(name) is not None if "." in name else False
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, ValueError, ImportError):
         known = False
     if known:
         return name
-    near = difflib.get_close_matches(name, available(), n=1)
+    near = difflib.get_close_matches(name.lower(), available(), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise KeyError(
         f"no method {name!r}{hint} The library has {list(available())}; "

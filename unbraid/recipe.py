@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 C = TypeVar("C")
@@ -115,10 +115,11 @@ def _fields_of(kind: type, values: Any, where: str, known: Mapping[str, Any] | N
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise KeyError(f"unknown field {where}.{name}{hint} Known fields: {names}")
-    for field in fields(kind):
-        optional = field.default is not MISSING or field.default_factory is not MISSING
-        if field.name not in values and not optional:
-            raise KeyError(f"missing field {where}.{field.name}")
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise KeyError(
+            f"missing field {where}.{missing[0]}; a recipe names every field, so that no default decides a run"
+        )
     return {name: _value_of(hints[name], value, f"{where}.{name}") for name, value in values.items()}
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 Modality = Literal["rgb", "silhouette", "depth", "points"]
@@ -61,7 +60,7 @@ class Tracklet:
     media: Media
     modality: Modality = "rgb"
     identity: str | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.key:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unbraid.data.colour import balance, colour_embeddings, histogram
+from unbraid.data.colour import balance, colour_embeddings, histogram, middle
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.protocol import PLAIN
@@ -68,3 +68,10 @@ def test_wrong_input_is_named(people: Path, tmp_path: Path) -> None:
         colour_embeddings([Tracklet("low", Images((path,)))])
     with pytest.raises(FileNotFoundError, match="is missing"):
         colour_embeddings([Tracklet("gone", Images((tmp_path / "gone.png",)))])
+
+
+def test_the_middle_of_an_image_by_hand() -> None:
+    image = np.arange(8, dtype=np.uint8)[None, :, None].repeat(2, 0).repeat(3, 2)
+    assert middle(image, 0.25)[0, :, 0].tolist() == [3, 4]
+    assert middle(image, 1.0).shape == image.shape
+    assert middle(image[:, :1], 0.1).shape == (2, 1, 3)

@@ -18,7 +18,12 @@ BINS = (12, 4, 4)
 
 
 def colour_embeddings(
-    tracklets: Sequence[Tracklet], *, stripes: int = 6, frames: int = 8, grey_world: bool = False
+    tracklets: Sequence[Tracklet],
+    *,
+    stripes: int = 6,
+    frames: int = 8,
+    centre: float = 1.0,
+    grey_world: bool = False,
 ) -> Embeddings:
     """One vector per tracklet in the space 'identity': no learning, so a floor for every method.
 
@@ -26,8 +31,9 @@ def colour_embeddings(
     value of 12 x 4 x 4 bins that sums to 1 / stripes. Frames are averaged and the square root is taken, so that the
     cosine of two vectors is the Bhattacharyya coefficient of their histograms.
 
-    frames: at most so many, evenly spread over the tracklet. grey_world: scale the channels of each frame to a
-    common mean first, against colour casts of cameras.
+    frames: at most so many, evenly spread over the tracklet. centre: share of the columns to use, in the middle of
+    the frame, where the person is. grey_world: scale the channels of each frame to a common mean first, against
+    colour casts of cameras.
 
     Raises ValueError without tracklets, for stripes or frames below 1 or a frame with fewer rows than stripes, and
     the errors of `read_frames`.
@@ -39,15 +45,20 @@ def colour_embeddings(
     """
     if stripes < 1 or frames < 1:
         raise ValueError(f"stripes and frames must be at least 1; got {stripes} stripes and {frames} frames")
+    if not 0 < centre <= 1:
+        raise ValueError(f"centre is a share of the columns, above 0 and at most 1; got {centre}")
     if not tracklets:
         raise ValueError("there are no tracklets to describe; choose a split that is not empty")
     rows = []
     for tracklet in track(tracklets, "colour"):
         chosen = np.unique(np.linspace(0, len(tracklet) - 1, min(frames, len(tracklet))).round().astype(int))
-        rows.append(_describe(tracklet, read_frames(tracklet.media, chosen.tolist()), stripes, grey_world))
+        images = read_frames(tracklet.media, chosen.tolist())
+        images = [middle(balance(image) if grey_world else image, centre) for image in images]
+        rows.append(_describe(tracklet, images, stripes))
     origin = {
         "weights": "none",
-        "recipe": f"colour histograms, {stripes} stripes, {frames} frames, grey world {'on' if grey_world else 'off'}",
+        "recipe": f"colour histograms, {stripes} stripes, {frames} frames, central {centre:g} of the columns, "
+        f"grey world {'on' if grey_world else 'off'}",
     }
     return Embeddings(Spaces({"identity": torch.from_numpy(np.stack(rows))}), label_table(tracklets), origin)
 
@@ -75,12 +86,19 @@ def balance(image: Image) -> Image:
     return balanced
 
 
-def _describe(tracklet: Tracklet, images: Sequence[Image], stripes: int, grey_world: bool) -> NDArray[np.float32]:
+def middle(image: Image, share: float) -> Image:
+    """The central share of an image's columns, at least one. image: H W 3."""
+    width = image.shape[1]
+    left = min(round(width * (1 - share) / 2), (width - 1) // 2)
+    return np.ascontiguousarray(image[:, left : width - left])
+
+
+def _describe(tracklet: Tracklet, images: Sequence[Image], stripes: int) -> NDArray[np.float32]:
     low = min(len(image) for image in images)
     if low < stripes:
         raise ValueError(
             f"tracklet {tracklet.key!r} has a frame of {low} pixel rows, too few for {stripes} stripes; ask for fewer"
         )
-    found = [histogram(balance(image) if grey_world else image, stripes) for image in images]
+    found = [histogram(image, stripes) for image in images]
     vector: NDArray[np.float32] = np.sqrt(np.mean(found, axis=0)).astype(np.float32)
     return vector

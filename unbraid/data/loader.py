@@ -23,6 +23,9 @@ from unbraid.tracklet import Tracklet
 # decoded frames kept per process; beyond it files are read again
 KEEP_BYTES = 1 << 30
 
+# first entries of random seeds, so that the order of batches and the change of clips share no stream
+ORDER, CLIPS = 1, 2
+
 # (tracklet number, global step, place in the batch): all that a training clip depends on besides the seed
 Slot = tuple[int, int, int]
 
@@ -85,7 +88,7 @@ class TrainingClips(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, slot: Slot) -> tuple[Tensor, int]:
         number, step, place = slot
-        generator = np.random.default_rng((self.seed, step, place))
+        generator = np.random.default_rng((CLIPS, self.seed, step, place))
         tracklet = self.tracklets[number]
         chosen = restricted_random(len(tracklet), self.config.frames, generator, chunks=self.config.chunks)
         clip = normalised(self.reader.read(tracklet, chosen.tolist()), self.config)
@@ -116,7 +119,7 @@ class Schedule(Sampler[list[Slot]]):
             per_batch=self.config.identities,
             clips=self.config.clips,
             epoch=self.config.epoch,
-            generator=np.random.default_rng((self.seed, number)),
+            generator=np.random.default_rng((ORDER, self.seed, number)),
         )
 
     def __iter__(self) -> Iterator[list[Slot]]:

@@ -89,7 +89,7 @@ def score(
     benchmark: Benchmark, query: Embeddings, gallery: Embeddings, name: str, similarity: Any, seed: int
 ) -> dict[str, Result]:
     """Results by a readable name: the method first, then its other spaces, then colour histograms."""
-    colour = {"query": colour_embeddings(benchmark.query), "gallery": colour_embeddings(benchmark.gallery)}
+    colour = [colour_embeddings(side, centre=0.25, grey_world=True) for side in (benchmark.query, benchmark.gallery)]
     results: dict[str, Result] = {}
     for protocol in _usable(benchmark.protocols, query.table, gallery.table):
         end = "" if len(results) == 0 else f", {protocol.name}"
@@ -100,7 +100,7 @@ def score(
                     query, gallery, protocol, space=space, seed=seed
                 )
         results[f"colour histograms{end}"] = evaluate(
-            colour["query"], colour["gallery"], protocol, seed=seed, synthetic=benchmark.synthetic
+            colour[0], colour[1], protocol, seed=seed, synthetic=benchmark.synthetic
         )
     return results
 

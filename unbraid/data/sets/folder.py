@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -84,7 +83,7 @@ def _tracklet(root: Path, row: Mapping[Any, Any], labels: Sequence[str]) -> Trac
         media=Images(tuple(root / name for name in row["frames"])),
         modality=row["modality"],
         identity=None if pd.isna(row["identity"]) else row["identity"],
-        labels=MappingProxyType({name: row[name] for name in labels if not pd.isna(row[name])}),
+        labels={name: row[name] for name in labels if not pd.isna(row[name])},
     )
 
 

@@ -32,7 +32,8 @@ EPSILON = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class DSANetWeights:
-    """Factors of eqs. (9) and (10); lambda is 0.1. A weight of 0 removes the term and a head that nothing else uses."""
+    """Factors of eqs. (9) and (10); lambda is 0.1. A weight of 0 removes the term and a head that nothing else uses;
+    `frame` trains the head that `quality` reads, so it goes with it."""
 
     identity: float = 1.0
     triplet: float = 1.0
@@ -110,6 +111,8 @@ class DSANet(Method):
             self.spaces = ("identity", "camera")
             self.camera_layer = _camera_layer(middle, width, config.camera_layer)
             self.camera_head = NeckHead(width, self.number_of("camera"), neck=config.neck)
+            if self.number_of("camera") == 1 or config.weights.camera == 0:
+                self.camera_head.classify.requires_grad_(False)
         if config.localise:
             self.localise = Localise(config)
         self.has_halves = config.localise and config.weights.halves > 0
@@ -123,6 +126,8 @@ class DSANet(Method):
             nn.init.zeros_(self.frame_score.bias)  # type: ignore[arg-type]
         if self.has_quality:
             self.frame_head = NeckHead(width, identities, neck=config.neck)
+            if config.weights.frame == 0:
+                self.frame_head.requires_grad_(False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named outputs: vectors before the necks, logits per head, frame weights; first axis B."""
