@@ -21,6 +21,7 @@ import torch
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.colour import colour_embeddings
 from unbraid.data.sets.folder import read
+from unbraid.demo import demo_world
 from unbraid.evaluate import Result, evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import leakage
@@ -34,23 +35,8 @@ RECIPES = ("dsanet:world", "dsanet:world_baseline")
 
 
 def world(seed: int) -> WorldConfig:
-    """Same clothes, six cameras, misaligned boxes, people passing in front: what DSANet was made for."""
-    return WorldConfig(
-        train_identities=120,
-        test_identities=100,
-        train_outfits=1,
-        test_outfits=1,
-        tracklets=9,
-        queries=3,
-        frames=6,
-        height=128,
-        width=64,
-        camera_cast=1.5,
-        occluder_rate=0.5,
-        box_jitter=0.07,
-        truncation_rate=0.2,
-        seed=seed,
-    )
+    """The world of the demo with more people."""
+    return replace(demo_world(seed), train_identities=120, test_identities=100, tracklets=9)
 
 
 def measured(name: str, space: str, seed: int, result: Result, probes: pd.DataFrame | None) -> dict[str, Any]:

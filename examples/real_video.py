@@ -10,6 +10,7 @@ halves of a track should be more alike than halves of simultaneous tracks.
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from unbraid.data.media import read_frames
 from unbraid.data.sets.folder import INDEX, read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract
-from unbraid.protocol import PLAIN
+from unbraid.protocol import PLAIN, Protocol, Rule, same
 from unbraid.report import Check, Evidence, report, scatter_pictures, strip_pictures
 from unbraid.report.gather import join
 from unbraid.spaces import Embeddings
@@ -75,6 +76,12 @@ def simultaneous(people: list[Tracklet]) -> np.ndarray:
     return overlap & ~np.eye(len(people), dtype=bool)
 
 
+def looking_at(tracklets: list[Tracklet]) -> Callable[[str], np.ndarray]:
+    """A function from the key of a tracklet to its middle frame."""
+    known = {t.key: t for t in tracklets}
+    return lambda key: read_frames(known[key].media, [len(known[key]) // 2])[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
@@ -97,12 +104,7 @@ def main() -> None:
         result = evaluate(found, known, PLAIN, similarity=method.similarity)
         right = round(result.rank_1 * len(query))
         checks.append(Check(f"{options.one_by_one.stem}: people found again", right, len(query), right == len(query)))
-        everyone = {t.key: t for t in (*gallery, *query)}
-
-        def look(key: str) -> np.ndarray:
-            return read_frames(everyone[key].media, [len(everyone[key]) // 2])[0]
-
-        pictures += strip_pictures(found, known, PLAIN, look, rows=len(query), k=len(gallery))
+        pictures += strip_pictures(found, known, PLAIN, looking_at([*gallery, *query]), rows=len(query), k=len(gallery))
         pictures += scatter_pictures(join(found, known), ("identity",))
     if options.street:
         people = [p for p in tracked(options.street, options.out) if len(p) >= 2]
@@ -110,6 +112,10 @@ def main() -> None:
         first, second = (embed([pair[side] for pair in halves]) for side in (0, 1))
         similarity = method.similarity(second.spaces, first.spaces).numpy()
         others = simultaneous(people)
+        at_once = Rule("simultaneous()", lambda query, gallery: lambda rows: others[rows])
+        crowded = Protocol("simultaneous", hit=same("identity"), skip=~(same("identity") | at_once))
+        look = looking_at([half for pair in halves for half in pair])
+        pictures += strip_pictures(second, first, crowded, look, rows=6, k=6)
         own = np.diagonal(similarity)
         crowd = others.any(1)
         nearest = np.where(others, similarity, -np.inf).max(1)

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from unbraid.checkpoint import latest
@@ -195,3 +197,52 @@ def test_ctrl_c_leaves_a_checkpoint(people: Path, tmp_path: Path, monkeypatch: p
     assert int(reached.name) == 2
     monkeypatch.setattr(module, "_advance", honest)
     assert main([*arguments, "--resume"]) == 0
+
+
+def changed_index(people: Path, root: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    """A tracklet folder whose index differs; its frames stay where they are."""
+    root.mkdir()
+    (root / "frames").symlink_to(people / "frames")
+    change(pd.read_parquet(people / "tracklets.parquet")).to_parquet(root / "tracklets.parquet", index=False)
+    return root
+
+
+def test_data_that_cannot_be_used(people: Path, line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def no_frames(table: pd.DataFrame) -> pd.DataFrame:
+        table.at[0, "frames"] = []
+        return table
+
+    cases: list[tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = [
+        ("empty", no_frames, "tracklet 'train0-c0-0' has no frames"),
+        ("alone", lambda t: t[t["identity"].isin(["train0", "test0"])], "at least 2 identities"),
+        ("few", lambda t: t[t["identity"] != "train0"], "lower data.identities"),
+        ("blind", lambda t: t.drop(columns="camera"), "learns from the label 'camera'"),
+        ("short", lambda t: t.drop(columns="split"), "lacks the columns ['split']"),
+    ]
+    for name, change, message in cases:
+        root = changed_index(people, tmp_path / name, change)
+        batch = ("--data.identities", 4) if name == "few" else ()
+        assert message in refused(
+            capsys, "train", "dsanet:tiny", "--root", root, "--out", tmp_path / f"{name}-run", *batch
+        )
+        assert not (tmp_path / f"{name}-run").exists()
+    queries = changed_index(people, tmp_path / "queries", lambda t: t[t["split"] == "query"])
+    message = refused(capsys, "report", line / "run", "--root", queries, "--out", tmp_path / "r.html")
+    assert "has no gallery tracklets" in message
+    (tmp_path / "queries" / "tracklets.parquet").write_bytes(b"PAR1 no")
+    assert "not a readable Parquet file" in refused(
+        capsys, "extract", line / "run", "--root", queries, "--out", tmp_path / "e"
+    )
+
+
+def test_videos_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in (("empty.mp4", b""), ("corrupt.mp4", b"\x00\x00\x00\x20ftypisom" + 500 * b"\x07")):
+        (tmp_path / name).write_bytes(content)
+        message = refused(capsys, "track", tmp_path / name, "--out", tmp_path / "tracks")
+        assert str(tmp_path / name) in message
+    assert not (tmp_path / "tracks").exists() or not any((tmp_path / "tracks").iterdir())
+
+
+def test_a_second_run_in_the_same_folder(people: Path, line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", line / "run")
+    assert "already holds a run; continue it with --resume" in message

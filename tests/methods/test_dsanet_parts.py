@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from unbraid.batch import Batch, Clip
 from unbraid.methods.dsanet.model import EPSILON, DSANet, DSANetConfig, Localise, quality_weights
@@ -256,15 +255,30 @@ def test_frame_term_teaches_the_frame_head_and_the_trunk() -> None:
     assert score is None
 
 
-def test_heat_maps_equal_channel_lengths() -> None:
+def test_heat_of_identity_by_loop() -> None:
     method, clip = method_of(), clip_of(2)
-    maps = method.heat(clip)
-    assert set(maps) == {"identity", "camera"}
-    middle, last = method.trunk(clip.frames.flatten(0, 1))
-    sources = {"identity": method.localise(last), "camera": method.camera_layer(middle)}
-    for name, source in sources.items():
-        assert maps[name].shape == (2, 3, 8, 4)
-        assert (maps[name] >= 0).all()
-        length: Tensor = sum(channel.clamp_min(0) ** 2 for channel in source.unbind(1)) ** 0.5  # type: ignore[assignment]
-        torch.testing.assert_close(maps[name], length.view(2, 3, 8, 4), rtol=1e-4, atol=1e-5)
+    heat = method.heat(clip)
+    assert set(heat) == {"identity", "camera"}
     assert set(method_of(camera=False, aggregate=False).heat(clip)) == {"identity"}
+    maps = method.localise(method.trunk(clip.frames.flatten(0, 1))[1]).detach()
+    lengths = method.identity_head.normalise(maps.amax((2, 3))).abs()
+    weights = method.frame_weights(clip).flatten()
+    slow = torch.zeros(6, 8, 4)
+    for frame, channel in np.ndindex(6, maps.shape[1]):
+        best = max((float(maps[frame, channel, y, x]), -y, -x) for y in range(8) for x in range(4))
+        slow[frame, -best[1], -best[2]] += weights[frame] * lengths[frame, channel]
+    torch.testing.assert_close(heat["identity"], slow.view(2, 3, 8, 4), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["all", "space_then_time"])
+def test_heat_of_a_clip_adds_up_to_the_length_of_its_space(pool: str) -> None:
+    method = method_of(camera_pool=pool)
+    frames = torch.randn(2, 3, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    valid = torch.tensor([[True, True, True], [True, True, False]])
+    heat, spaces = method.heat(Clip(frames, valid)), method.encode(Clip(frames, valid))
+    # the camera vector is one maximum per channel, so every unit of its length has exactly one cell
+    if pool == "all":
+        torch.testing.assert_close(heat["camera"].sum((1, 2, 3)), spaces["camera"].abs().sum(1))
+    assert (heat["camera"][1, 2] == 0).all()
+    assert (heat["identity"][1, 2] == 0).all()
+    assert (heat["identity"].sum((1, 2, 3)) >= spaces["identity"].abs().sum(1) - 1e-4).all()

@@ -49,7 +49,7 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
     method = load_method(run)
     tracklets = {t.key: t for t in (*benchmark.query, *benchmark.gallery)}
     both = join(query, gallery)
-    labels = [name for name in LEAKAGE_LABELS if name in both.table.columns and both.table[name].nunique() > 1]
+    labels = [name for name in LEAKAGE_LABELS if name in both.table.columns and _shared(both.table, name)]
     first = next(iter(benchmark.protocols.values()))
     results = score(benchmark, query, gallery, about.recipe.method, method.similarity, seed)
 
@@ -103,6 +103,12 @@ def score(
             colour[0], colour[1], protocol, seed=seed, synthetic=benchmark.synthetic
         )
     return results
+
+
+def _shared(table: pd.DataFrame, label: str) -> bool:
+    """Whether a probe can tell a label from the person: it takes several values, some of them on several people."""
+    people = table.groupby(label)["identity"].nunique()
+    return len(people) > 1 and (label == "identity" or int(people.max()) > 1)
 
 
 def _usable(protocols: Mapping[str, Protocol], query: pd.DataFrame, gallery: pd.DataFrame) -> list[Protocol]:

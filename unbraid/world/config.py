@@ -19,49 +19,63 @@ NAMED_VIEWS = {
 class WorldConfig:
     """The factors of a synthetic clothes-changing world. Equal configs give equal bytes.
 
-    People: train_identities and test_identities are different people; train_outfits and test_outfits are outfits
-    per person; tracklets per outfit, of which queries go to the query split (test people only);
-    frames per tracklet, frame_rate in frames per second.
-    Sensors: cameras; views spread evenly around the walking direction, each jittered by up to
-    view_jitter degrees; height and width of a frame in pixels; jpeg_quality 1..100.
-    Difficulty: body_spread exaggerates build (1: as among the stored adults), posture_spread and gait_spread
-    exaggerate posture and style of walking (0: everyone alike), looseness scales how far clothes stand off,
-    long_garment_rate is the share of coats and dresses, bag_rate of backpacks, box_jitter the misalignment of
-    detector boxes in box heights, occluder_rate and truncation_rate the share of tracklets with something
-    passing in front or a cut box, camera_cast and camera_noise scale colour cast and noise,
-    appearance_identity how much skin and hair tone depend on the person (0: skin alike, hair with the outfit;
-    1: fully).
-
-    Raises ValueError naming the field, the value and what is allowed.
+    Training and test people are different people. Raises ValueError naming the field, the value and what is allowed.
     """
 
     train_identities: int = 120
+    """People to train on."""
     test_identities: int = 60
+    """Other people, for query and gallery."""
     train_outfits: int = 4
+    """Outfits per training person."""
     test_outfits: int = 4
+    """Outfits per test person."""
     tracklets: int = 8
+    """Tracklets per outfit."""
     queries: int = 2
+    """Of these, how many go to the query split (test people only)."""
     frames: int = 8
+    """Frames per tracklet."""
     frame_rate: float = 10.0
+    """Frames per second."""
     cameras: int = 6
+    """Cameras, each with a background, colours, blur, noise, height and distance of its own."""
     views: int = 4
+    """Directions of walking relative to the camera, evenly around."""
     view_jitter: float = 8.0
+    """Largest deviation from a view, degrees."""
     height: int = 256
+    """Height of a frame, pixels."""
     width: int = 128
+    """Width of a frame, pixels."""
     jpeg_quality: int = 95
+    """JPEG quality, 1 to 100."""
     body_spread: float = 1.8
+    """How far bodies differ; 1 is as among the stored adults."""
     posture_spread: float = 1.0
+    """How far postures differ; 0 is everyone alike."""
     gait_spread: float = 1.0
+    """How far styles of walking differ; 0 is everyone alike."""
     looseness: float = 1.0
+    """How far clothes stand off the body."""
     long_garment_rate: float = 0.11
+    """Share of coats and dresses."""
     bag_rate: float = 0.3
+    """Share of backpacks."""
     box_jitter: float = 0.04
+    """Misalignment of the detector boxes, in box heights."""
     occluder_rate: float = 0.25
+    """Share of tracklets in which something passes in front."""
     truncation_rate: float = 0.1
+    """Share of tracklets whose box cuts the person."""
     camera_cast: float = 1.0
+    """Strength of the colour cast of cameras."""
     camera_noise: float = 1.0
+    """Strength of the noise of cameras."""
     appearance_identity: float = 0.0
+    """How much skin and hair tone belong to the person: 0 not at all (hair goes with the outfit), 1 fully."""
     seed: int = 0
+    """Seed of everything."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -93,7 +93,7 @@ def _protocols(labels: Sequence[str]) -> dict[str, Protocol]:
         found.append(CAMERA_CHANGE)
         if "clothes" in labels:
             found.append(CLOTHES_CHANGE)
-    return {p.name: p for p in [*found, PLAIN]}
+    return {p.name: p for p in found or [PLAIN]}
 
 
 def save_frames(root: Path, key: str, images: Sequence[NDArray[np.uint8]], *, quality: int = 95) -> list[str]:

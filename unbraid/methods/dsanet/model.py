@@ -199,12 +199,31 @@ class DSANet(Method):
         return Spaces(named)
 
     def heat(self, clip: Clip) -> dict[str, Float[Tensor, "B T h w"]]:
-        """Length of each map's channel vector, where its positive part feeds the maximum that becomes the space."""
+        """How much of each space comes from each cell of its map.
+
+        Every channel of a space is the maximum over a map; the cell that holds it is credited with the channel's
+        length after the neck, in the identity space times the weight of the frame.
+        Not in the paper, which shows activations; chosen because a cell that is bright in every picture says nothing.
+        """
         middle, last = self._stages(clip)
-        maps = {"identity": self._frames(last)[1]}
+        frames, map_ = self._frames(last)
+        weights = self._weights(frames, clip.valid)
+        credit = self.identity_head.normalise(frames).abs() * weights[..., None]
+        maps = {"identity": _credited(map_.flatten(0, 1), credit.flatten(0, 1)).view(*map_.shape[:2], *map_.shape[3:])}
         if self.config.camera:
-            maps["camera"] = self.camera_layer(middle.flatten(0, 1)).unflatten(0, middle.shape[:2])
-        return {name: value.float().clamp_min(0).norm(dim=2) for name, value in maps.items()}
+            seen = self.camera_layer(middle.flatten(0, 1)).view(*middle.shape[:2], -1, *middle.shape[3:])
+            seen = seen.masked_fill(~clip.valid[:, :, None, None, None], -torch.inf)
+            normal = self.camera_head.normalise(self._camera(middle, clip.valid)).abs()
+            if self.config.camera_pool == "all":
+                # one map per clip, its frames side by side
+                wide = _credited(seen.movedim(1, 3).flatten(3, 4), normal)
+                maps["camera"] = wide.view(len(wide), seen.shape[3], seen.shape[1], -1).movedim(2, 1)
+            else:
+                share = normal[:, None] * (clip.valid / clip.valid.sum(1, keepdim=True))[..., None]
+                maps["camera"] = _credited(seen.flatten(0, 1), share.flatten(0, 1)).view(
+                    *seen.shape[:2], *seen.shape[3:]
+                )
+        return {name: at_least_float32(value) for name, value in maps.items()}
 
     def frame_weights(self, clip: Clip) -> Float[Tensor, "B T"]:
         """The weight of each frame in the identity vector; rows sum to 1."""
@@ -285,6 +304,13 @@ def quality_weights(score: Float[Tensor, "B T"], valid: Bool[Tensor, "B T"], nor
         return better.masked_fill(~valid, -torch.inf).softmax(1)
     share = (better + EPSILON) * valid
     return share / share.sum(1, keepdim=True)
+
+
+def _credited(map_: Float[Tensor, "N C h w"], credit: Float[Tensor, "N C"]) -> Float[Tensor, "N h w"]:
+    """The credit of each channel, put where the channel is largest, summed over channels."""
+    cells = map_.flatten(2)
+    heat = torch.zeros_like(cells[:, 0]).scatter_add(1, cells.argmax(2), credit)
+    return heat.view(len(map_), *map_.shape[2:])
 
 
 def _camera_layer(middle: int, width: int, after: str) -> nn.Sequential:
