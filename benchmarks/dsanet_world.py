@@ -9,6 +9,7 @@ what is there. Everything is synthetic; seeds used to choose settings should not
 
 import argparse
 import json
+import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from unbraid.report.gather import join
 from unbraid.train import train
 from unbraid.world import WorldConfig, render
 
-RECIPES = ("dsanet:world", "dsanet:world_baseline")
+RECIPES = ("dsanet:world", "dsanet:world_baseline", "dsanet:world_paper_weights", "dsanet:world without camera")
 
 
 def world(seed: int) -> WorldConfig:
@@ -50,7 +51,11 @@ def measured(name: str, space: str, seed: int, result: Result, probes: pd.DataFr
 
 def learned(recipe: str, seed: int, people: Benchmark, out: Path) -> Iterator[dict[str, Any]]:
     """Train, extract and score one recipe on one world; one line per space."""
-    run = train(replace(find_recipe(recipe), seed=seed), people, out, resume=True, device="cpu")
+    chosen = find_recipe(recipe.split()[0])
+    if recipe.endswith("without camera"):
+        # the same modules and weights but for the camera branch and what hangs on it
+        chosen = replace(chosen, config=replace(chosen.config, camera=False, aggregate=False))
+    run = train(replace(chosen, seed=seed), people, out, resume=True, device="cpu")
     found = extract_run(run, people, run / "embeddings", device="cpu")
     probes = leakage(join(found["query"], found["gallery"]), ["identity", "camera", "view"], seed=seed)
     for space in found["query"].spaces:
@@ -109,7 +114,7 @@ def main() -> None:
             work.append(colours(seed, people))
         for recipe in RECIPES:
             if recipe in wanted and recipe not in known:
-                work.append(learned(recipe, seed, people, options.out / f"{recipe.replace(':', '-')}-{seed}"))
+                work.append(learned(recipe, seed, people, options.out / f"{re.sub(r'[^a-z_]', '-', recipe)}-{seed}"))
         for one in work:
             for line in one:
                 with results.open("a") as file:

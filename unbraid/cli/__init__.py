@@ -61,9 +61,11 @@ def _fail(verb: str, message: str) -> int:
 
 def _message(error: Exception) -> str:
     """One clear sentence for an error; operating-system errors get advice."""
-    if isinstance(error, OSError) and error.strerror:
-        where = f" {error.filename}" if error.filename else ""
-        return f"cannot use{where}: {error.strerror}. Free space or choose another place; what was finished is kept"
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        ours = error.strerror != os.strerror(error.errno)
+        advice = "" if ours else ". Free space or choose another place; what was finished is kept"
+        return f"{where}{error.strerror}{advice}"
     return str(error.args[0]) if error.args else type(error).__name__
 
 

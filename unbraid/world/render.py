@@ -58,7 +58,7 @@ def render(config: WorldConfig, out: Path, *, workers: int | None = None, motion
     motion: how people move, a function that can be imported by name.
 
     Raises ValueError when `out` is a file, holds something else or another world; OSError when it cannot be
-    written; RuntimeError when a worker process dies.
+    written; ChildProcessError when a worker process dies.
 
         from unbraid.world import WorldConfig, render
         render(WorldConfig(train_identities=10, test_identities=5), Path("world"))
@@ -79,6 +79,8 @@ def render(config: WorldConfig, out: Path, *, workers: int | None = None, motion
         shutil.rmtree(out / STAGING, ignore_errors=True)
         _write_tables(config, out)
         save_index(out, [_row(config, out, shot) for shot in shots], _origin(config, motion))
+    except ChildProcessError:
+        raise
     except OSError as error:
         raise OSError(
             error.errno,
@@ -157,7 +159,7 @@ def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: 
         for future in track(as_completed(futures), "rendering", total=len(futures)):
             future.result()
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise ChildProcessError(
             f"a render process died, perhaps for lack of memory; finished tracklets are kept in {out}: "
             f"run again with fewer workers"
         ) from error

@@ -39,14 +39,23 @@ def baseline() -> Recipe[DSANetConfig]:
 def world() -> Recipe[DSANetConfig]:
     """The built-in synthetic world: a small trunk from scratch, minutes on two CPU cores.
 
-    Not in the paper; results in this method's README. 64 x 32 frames give an 8 x 4 map.
+    Not in the paper; results in this method's README. 64 x 32 frames give an 8 x 4 map. Three weights are not the
+    paper's: classifying halves and frames counts five times as much, and the term within identities is off. They
+    were chosen among six settings on one world (seed 100) that no reported number comes from.
     """
+    recipe = world_paper_weights()
+    weights = replace(recipe.config.weights, halves=0.5, frame=0.5, intra=0.0)
+    return replace(recipe, config=replace(recipe.config, weights=weights))
+
+
+def world_paper_weights() -> Recipe[DSANetConfig]:
+    """The `world` recipe with the paper's weights of all terms."""
     return Recipe(
         method="dsanet",
-        config=DSANetConfig(trunk="small-16", pretrained=False),
+        config=DSANetConfig(trunk="small-16", pretrained=False, disentangle_on="neck"),
         data=DataConfig(frames=4, height=64, width=32, identities=8, clips=4, erase=0.3),
         optim=OptimConfig(name="adamw", lr=2e-3, schedule="cosine", warmup=0.1, max_norm=5.0),
-        epochs=60,
+        epochs=20,
     )
 
 
