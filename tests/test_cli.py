@@ -1,6 +1,8 @@
 """The commands as a stranger would call them: the whole line, and every mistake in one clear sentence."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from unbraid.checkpoint import latest
+from unbraid.checkpoint import latest, weights_hash
 from unbraid.cli import COMMANDS, main
 
 
@@ -176,27 +178,31 @@ def test_a_full_disk_keeps_the_last_checkpoint(people: Path, tmp_path: Path) -> 
     assert latest(run) == before
 
 
-def test_ctrl_c_leaves_a_checkpoint(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_step_and_leaves_a_checkpoint(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import unbraid.train as module
 
-    honest = module._advance
+    honest = module._finite
     count = 0
 
-    def interrupted(*given):  # type: ignore[no-untyped-def]
+    def pressed(*given):  # type: ignore[no-untyped-def]
         nonlocal count
         count += 1
         if count == 3:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
         return honest(*given)
 
-    monkeypatch.setattr(module, "_advance", interrupted)
+    monkeypatch.setattr(module, "_finite", pressed)
     arguments = ["train", "dsanet:tiny", "--root", str(people), "--out", str(tmp_path / "run")]
     assert main(arguments) == 130
     reached = latest(tmp_path / "run")
     assert reached is not None
-    assert int(reached.name) == 2
-    monkeypatch.setattr(module, "_advance", honest)
+    assert int(reached.name) == 3
     assert main([*arguments, "--resume"]) == 0
+    monkeypatch.setattr(module, "_finite", honest)
+    assert main([*arguments[:-1], str(tmp_path / "straight")]) == 0
+    assert weights_hash(tmp_path / "run") == weights_hash(tmp_path / "straight")
 
 
 def changed_index(people: Path, root: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:

@@ -6,8 +6,10 @@ All randomness of a step follows from (seed, step), so a run that was killed con
 import json
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -100,35 +102,36 @@ def train(
         save(progress)
     saved = time.monotonic()
     length = len(schedule.epoch(progress.epoch))
-    with _log(out, progress.step, accelerator.is_main_process, tensorboard) as log, bar() as display:
+    logging = _log(out, progress.step, accelerator.is_main_process, tensorboard)
+    with logging as log, bar() as display, _noticing_interrupts() as interrupted:
         task = display.add_task("train", total=recipe.epochs * length, completed=progress.step, note="")
-        try:
-            for batch in training_batches(clips, schedule, supervision, workers=workers):
-                rate = learning_rate(recipe.optim, recipe.epochs, progress.epoch + progress.step_in_epoch / length)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                torch.manual_seed(recipe.seed + 1_000_003 * (progress.step + 1) + rank)
-                with accelerator.autocast():
-                    named = network(batch.to(accelerator.device))
-                terms, total = _losses(method, named, batch.to(accelerator.device), world)
-                values = _finite(terms, total, progress)
-                optimizer.zero_grad(set_to_none=True)
-                accelerator.backward(total)
-                if recipe.optim.max_norm is not None:
-                    accelerator.clip_grad_norm_(network.parameters(), recipe.optim.max_norm)
-                optimizer.step()
-                if progress.step % LOG_EVERY == 0:
-                    log({"step": progress.step, "epoch": progress.epoch, "lr": rate, **values})
-                display.update(task, advance=1, note=f"loss {values['total']:.3f}")
-                progress = _advance(progress, length)
-                if progress.step_in_epoch == 0 and progress.epoch < recipe.epochs:
-                    length = len(schedule.epoch(progress.epoch))
-                if time.monotonic() - saved >= 60 * checkpoint_minutes:
-                    save(progress)
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            save(progress)
-            raise
+        for loaded in training_batches(clips, schedule, supervision, workers=workers):
+            batch = loaded.to(accelerator.device)
+            rate = learning_rate(recipe.optim, recipe.epochs, progress.epoch + progress.step_in_epoch / length)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(recipe.seed + 1_000_003 * (progress.step + 1) + rank)
+            with accelerator.autocast():
+                named = network(batch)
+            terms, total = _losses(method, named, batch, world)
+            values = _finite(terms, total, progress)
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(total)
+            if recipe.optim.max_norm is not None:
+                accelerator.clip_grad_norm_(network.parameters(), recipe.optim.max_norm)
+            optimizer.step()
+            if progress.step % LOG_EVERY == 0:
+                log({"step": progress.step, "epoch": progress.epoch, "lr": rate, **values})
+            display.update(task, advance=1, note=f"loss {values['total']:.3f}")
+            progress = _advance(progress, length)
+            if progress.step_in_epoch == 0 and progress.epoch < recipe.epochs:
+                length = len(schedule.epoch(progress.epoch))
+            if time.monotonic() - saved >= 60 * checkpoint_minutes:
+                save(progress)
+                saved = time.monotonic()
+            if interrupted():
+                save(progress)
+                raise KeyboardInterrupt
         save(replace(progress, finished=True))
     accelerator.wait_for_everyone()
     return out
@@ -244,6 +247,30 @@ def _advance(progress: Progress, length: int) -> Progress:
         step_in_epoch=0 if last else progress.step_in_epoch + 1,
         step=progress.step + 1,
     )
+
+
+@contextmanager
+def _noticing_interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: the present step then ends first, so that what is saved is a whole step.
+
+    A second Ctrl-C interrupts at once. Outside the main thread Python delivers no signals and nothing is noticed.
+    """
+    noticed = False
+
+    def note(*_: object) -> None:
+        nonlocal noticed
+        if noticed:
+            raise KeyboardInterrupt
+        noticed = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: noticed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
