@@ -90,6 +90,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=Path)
     parser.add_argument("--street", type=Path)
     options = parser.parse_args()
+    if bool(options.one_by_one) != bool(options.episodes):
+        parser.error("--one-by-one and --episodes go together")
     method, data = load_method(options.run), open_run(options.run).recipe.data
     checks: list[Check] = []
     pictures = []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from unbraid.checkpoint import latest, weights_hash
 from unbraid.cli import COMMANDS, main
+from unbraid.recipe import find_recipe
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +254,76 @@ def test_videos_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_second_run_in_the_same_folder(people: Path, line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", line / "run")
     assert "already holds a run; continue it with --resume" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--data.identities", "0", "DataConfig.identities = 0; expected at least 2"),
+        ("--data.clips", "0", "DataConfig.clips = 0; expected at least 1"),
+        ("--data.clips", "1", "has no positive in its batch"),
+        ("--data.height", "0", "DataConfig.height = 0"),
+        ("--data.std", "0 1 1", "every channel must be above 0"),
+        ("--optim.step-epochs", "0", "OptimConfig.step_epochs = 0"),
+        ("--epochs", "0", "Recipe.epochs = 0"),
+        ("--config.localise-kernel", "4", "expected an odd number"),
+        ("--config.trunk", "resnet18.tv_in2k", "no trunk 'resnet18.tv_in2k' in timm"),
+        ("--config.trunk", "small-x", "expected 'small-' and a width"),
+        ("--data.width", "24", "its width must be divisible by 4"),
+    ],
+)
+def test_values_that_make_no_sense(
+    option: str, value: str, message: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    told = refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", out, option, *value.split())
+    # tyro frames and wraps its messages
+    assert message in " ".join(told.replace("\u2502", " ").split())
+
+
+def test_a_bad_frame_in_a_worker_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.people import write_people
+
+    root = write_people(tmp_path / "broken")
+    for broken in (root / "frames" / "train1-c0-0", root / "frames" / "test0-c0-0"):
+        for file in broken.iterdir():
+            file.write_bytes(b"")
+    run = tmp_path / "run"
+    message = refused(capsys, "train", "dsanet:tiny", "--root", root, "--out", run, "--workers", 1, "--epochs", 5)
+    assert message.startswith("unbraid train: tracklet 'train1-c0-0'")
+    assert len(message.splitlines()) == 1
+    message = refused(capsys, "extract", run, "--root", root, "--out", tmp_path / "e", "--workers", 1)
+    assert message.startswith("unbraid extract: tracklet 'test0-c0-0'")
+
+
+def test_missing_weights_leave_the_folder_free(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = ("--config.trunk", "resnet18.tv_in1k", "--config.pretrained", "--weights", tmp_path / "gone")
+    refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", tmp_path / "run", *weights)
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_on_other_data_is_refused(
+    people: Path, line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fewer = changed_index(people, tmp_path / "fewer", lambda t: t[~t["key"].str.endswith("c1-1")])
+    out = ("--out", line / "run", "--epochs", 1, "--resume")
+    assert "trained on other tracklets" in refused(capsys, "train", "dsanet:tiny", "--root", fewer, *out)
+
+
+def test_other_mistakes(people: Path, line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, file = line / "run", tmp_path / "file"
+    file.write_text("")
+    extract = ("extract", run, "--root", people, "--out")
+    assert "device 'gpu' cannot be used" in refused(capsys, *extract, tmp_path / "e", "--device", "gpu")
+    assert str(file) in refused(capsys, *extract, file / "e")
+    assert str(file) in refused(capsys, "report", run, "--root", people, "--out", file / "r.html")
+    assert str(file) in refused(capsys, "world", "render", "--out", file / "w", "--train-identities", 1)
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    told = find_recipe("tests.fifth:tiny")
+    (other / "recipe.json").write_text(told.to_json())
+    assert "holds the weights of another network" in refused(
+        capsys, "extract", other, "--root", people, "--out", tmp_path / "o"
+    )

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.fifth import recipes as fifth
 from tests.fifth.model import Fifth
-from unbraid.checkpoint import latest, load_method, open_run
+from unbraid.checkpoint import Progress, latest, load_method, open_run, save_checkpoint
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.sets.folder import read
 from unbraid.methods.dsanet import recipes as dsanet
@@ -160,3 +160,30 @@ def test_learning_rate_by_hand() -> None:
     assert [learning_rate(step, 200, e) for e in (0, 39.9, 40, 80)] == pytest.approx([1, 1, 0.1, 0.01])
     cosine = OptimConfig(lr=1.0, schedule="cosine", warmup=0.1)
     assert [learning_rate(cosine, 10, e) for e in (0, 0.5, 1, 5.5, 10)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_a_kill_while_a_checkpoint_is_replaced(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import unbraid.files as files
+
+    recipe = fifth.tiny()
+    out = train(recipe, read(people), tmp_path / "run", device="cpu")
+    before = weights(out)
+    method, checkpoint = load_method(out), latest(out)
+    assert checkpoint is not None
+    optimizer = torch.optim.Adam(method.parameters())
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    # the old checkpoint is in the way of the new one of the same step, and the process dies while it is deleted
+    progress = Progress(step=int(checkpoint.name))
+    honest = files.shutil.rmtree
+    monkeypatch.setattr(
+        files.shutil, "rmtree", lambda path, **how: killed() if Path(path).exists() else honest(path, **how)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(out, method, optimizer, progress)
+    monkeypatch.undo()
+    assert latest(out) == checkpoint
+    assert all(torch.equal(value, before[name]) for name, value in weights(out).items())
+    load_method(out)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from unbraid.files import read_tensors, write_tensors, write_text
+from unbraid.files import read_tensors, replacing_folder, write_tensors, write_text
 from unbraid.method import Method, find
 from unbraid.recipe import Recipe
 
@@ -92,18 +92,15 @@ def save_checkpoint(folder: Path, method: nn.Module, optimizer: Optimizer, progr
     """Write a checkpoint in one step and drop all but the newest ones. Raises OSError when it cannot be written."""
     home = Path(folder) / "checkpoints"
     final = home / f"{progress.step:09d}"
-    part = home / f"{final.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    write_tensors(part / "weights.safetensors", method.state_dict())
-    state, groups = _flat(optimizer)
-    write_tensors(part / "optimizer.safetensors", state)
-    write_text(part / "progress.json", json.dumps({**asdict(progress), "groups": groups}, indent=2) + "\n")
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(part, final)
+    with replacing_folder(final) as part:
+        write_tensors(part / "weights.safetensors", method.state_dict())
+        state, groups = _flat(optimizer)
+        write_tensors(part / "optimizer.safetensors", state)
+        write_text(part / "progress.json", json.dumps({**asdict(progress), "groups": groups}, indent=2) + "\n")
     for old in sorted(p for p in home.glob("*") if p.name.isdigit())[:-KEEP]:
-        shutil.rmtree(old)
+        # out of sight first: a half-deleted checkpoint must not look like one
+        os.replace(old, old.with_suffix(".old"))
+        shutil.rmtree(old.with_suffix(".old"))
     return final
 
 

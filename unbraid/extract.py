@@ -1,6 +1,5 @@
 """Method and tracklets to embeddings."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,13 +9,13 @@ from torch.utils.data import DataLoader
 
 from unbraid.batch import Clip
 from unbraid.checkpoint import load_method, open_run, weights_hash
-from unbraid.data.benchmark import Benchmark, label_table
-from unbraid.data.loader import TestClips
+from unbraid.data.benchmark import Benchmark, data_hash, label_table
+from unbraid.data.loader import Guarded, TestClips, unguarded
 from unbraid.method import Method
 from unbraid.progress import track
 from unbraid.recipe import DataConfig
 from unbraid.spaces import Embeddings, Spaces
-from unbraid.tracklet import Images, Tracklet
+from unbraid.tracklet import Tracklet
 
 
 def extract(
@@ -40,14 +39,14 @@ def extract(
     """
     if not tracklets:
         raise ValueError("there are no tracklets to extract; check the split and the data folder")
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = device_of(device)
     clips = TestClips(tracklets, data, every_frame=every_frame)
-    loader: DataLoader[tuple[int, Tensor]] = DataLoader(clips, batch_size=None, num_workers=workers)
+    loader: DataLoader[tuple[int, Tensor]] = DataLoader(Guarded(clips), batch_size=None, num_workers=workers)
     method = method.to(where).eval()
     sums: dict[str, Tensor] = {}
     counts = torch.zeros(len(tracklets))
     with torch.inference_mode():
-        for rows, frames in _in_batches(track(loader, "extract", total=len(tracklets)), clips_per_batch):
+        for rows, frames in _in_batches(track(unguarded(loader), "extract", total=len(tracklets)), clips_per_batch):
             counts += torch.bincount(rows, minlength=len(tracklets))
             for name, value in method.encode(Clip.of(frames.to(where))).items():
                 if name not in sums:
@@ -89,7 +88,7 @@ def extract_run(
             "data": data_hash(tracklets),
         }
         place = Path(out) / split
-        known = Embeddings.load(place) if (place / "origin.json").is_file() else None
+        known = _readable(place)
         if known is None or any(known.origin.get(name) != value for name, value in origin.items()):
             known = extract(
                 method,
@@ -105,15 +104,21 @@ def extract_run(
     return result
 
 
-def data_hash(tracklets: Sequence[Tracklet]) -> str:
-    """SHA-256 of keys, labels and media with the sizes of their files, in hexadecimal; no file is opened."""
-    digest = hashlib.sha256(str(label_table(tracklets).to_json(orient="records")).encode())
-    for tracklet in tracklets:
-        media = tracklet.media
-        files = media.paths if isinstance(media, Images) else (media.path,)
-        span = () if isinstance(media, Images) else (media.frames, media.boxes)
-        digest.update(repr(([(f.name, f.stat().st_size if f.exists() else -1) for f in files], span)).encode())
-    return digest.hexdigest()
+def _readable(place: Path) -> Embeddings | None:
+    """Embeddings that an earlier run left, None when they are missing or damaged and must be made again."""
+    try:
+        return Embeddings.load(place)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of a name, a GPU when there is one for None. Raises ValueError for one that cannot be used."""
+    wanted = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=wanted).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {wanted!r} cannot be used ({str(error).splitlines()[0]}); try 'cpu'") from error
 
 
 def _in_batches(items: Iterable[tuple[int, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:

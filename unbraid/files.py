@@ -1,7 +1,9 @@
 """Writing files so that a reader sees the old one or the whole new one, and reading tensors without pickle."""
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -9,12 +11,36 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file in one step. Raises OSError when it cannot be written; the old file then stands."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which takes the place of `path` when the block ends well."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    yield part
     to_disk(part)
     os.replace(part, path)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write into, which takes the place of `path` when the block ends well.
+
+    The old folder is moved aside before it is deleted, so that no half-deleted folder ever bears the name.
+    """
+    part, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old")
+    for left_over in (part, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    if path.exists():
+        os.replace(path, old)
+    os.replace(part, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step. Raises OSError when it cannot be written; the old file then stands."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -70,6 +70,10 @@ class Method(nn.Module, ABC):
     def heat(self, clip: Clip) -> dict[str, Float[Tensor, "B T h w"]]:
         """Where each space looks: non-negative maps by space name."""
 
+    def frame_weights(self, clip: Clip) -> Float[Tensor, "B T"] | None:
+        """How much each frame counts in the identity space, rows summing to 1; None where frames are not weighed."""
+        return None
+
 
 def cosine(query: Spaces, gallery: Spaces) -> Float[Tensor, "Q G"]:
     """Cosine of the identity spaces; for N P D the mean cosine over parts."""

@@ -15,6 +15,15 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+def _within(config: Any, limits: Mapping[str, tuple[float, float | None]]) -> None:
+    """Raises ValueError naming the first field of a config whose value is outside its limits."""
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        if not low <= value or (high is not None and value > high):
+            ends = f"at least {low}" if high is None else f"{low} to {high}"
+            raise ValueError(f"{type(config).__name__}.{name} = {value!r}; expected {ends}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """How clips are chosen, changed and put into batches."""
@@ -48,6 +57,12 @@ class DataConfig:
     std: tuple[float, float, float] = IMAGENET_STD
     """Divides frames afterwards."""
 
+    def __post_init__(self) -> None:
+        _within(self, {"frames": (1, None), "height": (1, None), "width": (1, None), "identities": (2, None)})
+        _within(self, {"clips": (1, None), "flip": (0, 1), "erase": (0, 1), "shift": (0, 1)})
+        if min(self.std) <= 0:
+            raise ValueError(f"data.std = {self.std}: every channel must be above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
@@ -70,6 +85,9 @@ class OptimConfig:
     max_norm: float | None = None
     """Clip the gradient norm to this; None leaves it alone."""
 
+    def __post_init__(self) -> None:
+        _within(self, {"lr": (0, None), "weight_decay": (0, None), "step_epochs": (1, None), "warmup": (0, 0.99)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Generic[C]):
@@ -81,6 +99,9 @@ class Recipe(Generic[C]):
     optim: OptimConfig = OptimConfig()
     epochs: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _within(self, {"epochs": (1, None), "seed": (0, None)})
 
     def to_json(self) -> str:
         """The recipe as indented JSON."""

@@ -10,8 +10,6 @@ Names of spaces (and of the text aspects that guide them), used everywhere:
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from unbraid.files import read_tensors, write_tensors
+from unbraid.files import read_tensors, replacing_folder, write_tensors, write_text
 
 
 class Spaces(Mapping[str, Tensor]):
@@ -104,18 +102,13 @@ class Embeddings:
     def save(self, folder: Path) -> Path:
         """Write the folder in one step; an older one of the same name is replaced only when this one is complete."""
         folder = Path(folder)
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        write_tensors(part / "spaces.safetensors", self.spaces)
-        self.table.to_parquet(part / "table.parquet", index=False)
-        origin = {**self.origin, "keys": _hash_keys(self.table)}
-        (part / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            if not (folder / "spaces.safetensors").is_file():
-                raise ValueError(f"{folder} exists and holds no embeddings; choose another folder")
-            shutil.rmtree(folder)
-        os.replace(part, folder)
+        if folder.exists() and any(folder.iterdir()) and not (folder / "origin.json").is_file():
+            raise ValueError(f"{folder} exists and holds no embeddings; choose another folder")
+        with replacing_folder(folder) as part:
+            write_tensors(part / "spaces.safetensors", self.spaces)
+            self.table.to_parquet(part / "table.parquet", index=False)
+            origin = {**self.origin, "keys": _hash_keys(self.table)}
+            write_text(part / "origin.json", json.dumps(origin, indent=2) + "\n")
         return folder
 
     @classmethod

@@ -5,7 +5,6 @@ All randomness of a step follows from (seed, step), so a run that was killed con
 
 import json
 import math
-import os
 import signal
 import threading
 import time
@@ -21,8 +20,9 @@ from torch import Tensor, nn
 from unbraid import checkpoint as store
 from unbraid.batch import Batch, Text
 from unbraid.checkpoint import Progress, Run
-from unbraid.data.benchmark import Benchmark
+from unbraid.data.benchmark import Benchmark, data_hash
 from unbraid.data.loader import Schedule, TrainingClips, class_names, training_batches
+from unbraid.files import write_text
 from unbraid.method import Method
 from unbraid.nn.backbones import load_pretrained
 from unbraid.progress import bar
@@ -57,22 +57,29 @@ def train(
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision=_precision(precision, device))
+    if accelerator.gradient_accumulation_steps > 1:
+        raise ValueError(
+            "gradient accumulation is refused: losses over a batch (triplet, within-identity) would see parts of it; "
+            "lower data.identities or data.clips, or use more devices"
+        )
     rank, world = accelerator.process_index, accelerator.num_processes
     size = recipe.data.identities * recipe.data.clips
     if size % world:
         raise ValueError(f"a global batch of {size} clips cannot be shared by {world} processes; change either")
     out = Path(out)
     classes = _classes(benchmark)
-    # built before anything is written, so that a recipe which does not fit leaves nothing behind
+    identities = _identities(benchmark, classes)
+    # whatever can be wrong with recipe, data and weights is found before anything is written
+    Schedule(identities, recipe.data, epochs=1, seed=recipe.seed).epoch(0)
     method = store.build(recipe, classes)
+    start = store.latest(out)
+    if start is None:
+        load_pretrained(method, weights)
     if accelerator.is_main_process:
         run = _run(recipe, benchmark, classes, out, resume)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         run = store.open_run(out)
-    start = store.latest(out)
-    if start is None:
-        load_pretrained(method, weights)
     if world > 1 and accelerator.device.type == "cuda":
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     optimizer = _optimizer(recipe.optim, method)
@@ -83,7 +90,7 @@ def train(
     method = accelerator.unwrap_model(network)
 
     schedule = Schedule(
-        _identities(benchmark, run.classes),
+        identities,
         recipe.data,
         epochs=recipe.epochs,
         seed=recipe.seed,
@@ -173,17 +180,15 @@ def _run(
     recipe: Recipe[Any], benchmark: Benchmark, classes: Mapping[str, tuple[str, ...]], out: Path, resume: bool
 ) -> Run:
     """The run to continue, or a new one."""
-    # fails here, with its own message, when the data cannot fill a batch
-    Schedule(
-        [classes["identity"].index(str(t.identity)) for t in benchmark.train], recipe.data, epochs=1, seed=0
-    ).epoch(0)
     if resume and (out / "recipe.json").exists():
         run = store.open_run(out)
         changed = differences(run.recipe, recipe)
         if changed:
             raise ValueError(f"{out} was trained with another recipe (fields {changed}); resume with the same one")
-        if dict(run.classes) != dict(classes):
-            raise ValueError(f"{out} was trained on other classes than {benchmark.name} has; resume with the same data")
+        if run.origin.get("data") != data_hash(benchmark.train):
+            raise ValueError(
+                f"{out} was trained on other tracklets than those of {benchmark.name}; resume with the same"
+            )
         return run
     import unbraid
 
@@ -191,6 +196,7 @@ def _run(
         "benchmark": benchmark.name,
         "synthetic": benchmark.synthetic,
         "tracklets": len(benchmark.train),
+        "data": data_hash(benchmark.train),
         "unbraid": unbraid.__version__,
         "torch": torch.__version__,
     }
@@ -286,16 +292,14 @@ def _log(out: Path, step: int, active: bool, tensorboard: bool) -> Iterator[Any]
             # a line that was cut off by a kill is the last one, and newer than the checkpoint
             if line.endswith("}") and json.loads(line)["step"] < step:
                 kept.append(line + "\n")
-    part = path.with_name("metrics.jsonl.part")
-    part.write_text("".join(kept), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, "".join(kept))
     writer = None
     if tensorboard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ValueError("--tensorboard needs the extra: pip install 'unbraid[tensorboard]'") from error
-        writer = SummaryWriter(str(out / "tensorboard"))
+        writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
     file: IO[str]
     with path.open("a", encoding="utf-8") as file:
 

@@ -1,5 +1,6 @@
 """The command line: one command per verb, each one library call. Heavy imports wait until a command runs."""
 
+import errno
 import importlib
 import os
 import sys
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         importlib.import_module(f"unbraid.cli.{verb}").run(rest)
     except KeyboardInterrupt:
-        print(f"\nunbraid {verb}: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
+        again = "add --resume to go on" if verb == "train" else "the same command goes on"
+        print(f"\nunbraid {verb}: interrupted; what was finished is kept, {again}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has seen enough
@@ -63,8 +65,8 @@ def _message(error: Exception) -> str:
     """One clear sentence for an error; operating-system errors get advice."""
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
-        ours = error.strerror != os.strerror(error.errno)
-        advice = "" if ours else ". Free space or choose another place; what was finished is kept"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+        advice = ". Free space or choose another place; what was finished is kept" if full else ""
         return f"{where}{error.strerror}{advice}"
     return str(error.args[0]) if error.args else type(error).__name__
 

@@ -14,4 +14,4 @@ def parse(function: Callable[..., None], command: str, arguments: Sequence[str])
 
 def show(values: Any, text: str, as_json: bool) -> None:
     """Print the result for people, or as JSON."""
-    print(json.dumps(values, indent=2, default=str) if as_json else text)
+    print(json.dumps(values, indent=2, default=str, allow_nan=False) if as_json else text)

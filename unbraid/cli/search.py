@@ -23,6 +23,6 @@ def run(arguments: Sequence[str]) -> None:
         from unbraid.spaces import Embeddings
 
         hits = verb(Embeddings.load(query), Embeddings.load(gallery), k=k, min_score=min_score).table()
-        show(hits.to_dict("records"), hits.to_string(index=False), json)
+        show(hits.astype(object).where(hits.notna(), None).to_dict("records"), hits.to_string(index=False), json)
 
     parse(search, "search", arguments)

@@ -1,13 +1,14 @@
 """A data set as its authors meant it to be used."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from unbraid.protocol import Protocol
-from unbraid.tracklet import Tracklet
+from unbraid.tracklet import Images, Tracklet
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,14 @@ def label_table(tracklets: Iterable[Tracklet]) -> pd.DataFrame:
         {"key": t.key, "identity": t.identity, "modality": t.modality, "frames": len(t), **t.labels} for t in tracklets
     ]
     return pd.DataFrame(rows)
+
+
+def data_hash(tracklets: Sequence[Tracklet]) -> str:
+    """SHA-256 of keys, labels and media with the sizes of their files, in hexadecimal; no file is opened."""
+    digest = hashlib.sha256(str(label_table(tracklets).to_json(orient="records")).encode())
+    for tracklet in tracklets:
+        media = tracklet.media
+        files = media.paths if isinstance(media, Images) else (media.path,)
+        span = () if isinstance(media, Images) else (media.frames, media.boxes)
+        digest.update(repr(([(f.name, f.stat().st_size if f.exists() else -1) for f in files], span)).encode())
+    return digest.hexdigest()

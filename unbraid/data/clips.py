@@ -32,7 +32,7 @@ def all_frames(length: int, frames: int, *, order: Literal["interleaved", "conti
 
     'interleaved': ceil(F/T) clips, clip i takes i, i+n, i+2n, ...; none is dropped, short ones loop their own frames.
     'contiguous': ceil(F/T) runs of T frames, the last one looping its own frames.
-    'stmn': floor(F/T) interleaved clips, at least one, the tail dropped (parity with that code base).
+    'stmn': floor(F/T) interleaved clips, at least one, the tail dropped, as in that code base but without its flips.
     Source: DSANet section 4.2 says "all frames"; how they form clips is not in the paper.
     """
     _check(length, frames)

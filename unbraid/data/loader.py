@@ -1,6 +1,6 @@
 """Tracklets to tensors: decode, resize, choose frames, change, and join into clips."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,8 +143,34 @@ def training_batches(
     }
 
     collate = _Collate([t.key for t in clips.tracklets], indices)
-    loader: DataLoader[Any] = DataLoader(clips, batch_sampler=schedule, collate_fn=collate, num_workers=workers)
-    return iter(loader)
+    loader: DataLoader[Any] = DataLoader(
+        Guarded(clips), batch_sampler=schedule, collate_fn=collate, num_workers=workers
+    )
+    return unguarded(loader)
+
+
+class Guarded(Dataset[Any]):
+    """A dataset whose errors are items: raised in a worker process, they would come back wrapped in a traceback."""
+
+    def __init__(self, clips: Dataset[Any]) -> None:
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return self.clips[index]
+        except (ValueError, OSError) as error:
+            return error
+
+
+def unguarded(items: Iterable[Any]) -> Iterator[Any]:
+    """The items of a guarded dataset; raises the first one that is an error."""
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +180,10 @@ class _Collate:
     keys: Sequence[str]
     indices: Mapping[str, Tensor]
 
-    def __call__(self, items: list[tuple[Tensor, int]]) -> Batch:
+    def __call__(self, items: list[tuple[Tensor, int]]) -> Batch | Exception:
+        for item in items:
+            if isinstance(item, Exception):
+                return item
         numbers = torch.tensor([number for _, number in items])
         return Batch(
             clip=Clip.of(torch.stack([clip for clip, _ in items])),

@@ -44,7 +44,11 @@ class LibraryTrunk(Trunk):
         if not timm.is_model(name):
             near = timm.list_models(f"*{name.split('.')[0]}*")[:5] or timm.list_models("resnet*")[:5]
             raise KeyError(f"no trunk {name!r} in timm; some near names: {near}. Small ones of ours: 'small-16'")
-        net = timm.create_model(name, pretrained=False, num_classes=0)
+        try:
+            net = timm.create_model(name, pretrained=False, num_classes=0)
+        except RuntimeError as error:
+            known = timm.list_pretrained(f"{name.split('.')[0]}.*")
+            raise KeyError(f"no trunk {name!r} in timm ({error}); pretrained ones: {known}") from error
         if not all(hasattr(net, part) for part in ("conv1", "bn1", "layer1", "layer4")):
             raise ValueError(
                 f"trunk {name!r} is not a ResNet; two stages of a ResNet are needed, e.g. 'resnet50.tv_in1k'"

@@ -21,15 +21,17 @@ from unbraid.data.media import read_frames
 from unbraid.evaluate import Result, evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import leakage
+from unbraid.method import Method
 from unbraid.protocol import Protocol
 from unbraid.recipe import DataConfig
 from unbraid.report.evidence import Evidence
 from unbraid.report.pictures import scatter_pictures, strip_pictures
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.tracklet import Tracklet
-from unbraid.viz import Picture, heat_maps
+from unbraid.viz import Picture, frame_weights, heat_maps
 
 HEAT_TRACKLETS = 3
+BLOCK = 256  # queries looked at together
 LEAKAGE_LABELS = ("identity", "camera", "clothes", "view", "action")
 
 
@@ -61,7 +63,7 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
         query, gallery, first, look, result=next(iter(results.values())), similarity=method.similarity, seed=seed
     )
     chosen = np.random.default_rng(seed).permutation(len(benchmark.query))[:HEAT_TRACKLETS]
-    heat = [_heat(method, benchmark.query[number], about.recipe.data) for number in chosen]
+    heat = [p for number in chosen for p in _looks(method, benchmark.query[number], about.recipe.data)]
     return Evidence(
         title=f"{about.recipe.method} on {benchmark.name}",
         results=results,
@@ -117,8 +119,8 @@ def _usable(protocols: Mapping[str, Protocol], query: pd.DataFrame, gallery: pd.
 
     def mated(protocol: Protocol) -> bool:
         hit, skip = protocol.hit.on(query, gallery), protocol.skip.on(query, gallery)
-        rows = slice(0, len(query))
-        return bool((hit(rows) & ~skip(rows)).any())
+        blocks = (slice(start, start + BLOCK) for start in range(0, len(query), BLOCK))
+        return any(bool((hit(rows) & ~skip(rows)).any()) for rows in blocks)
 
     return [first, *(p for p in others if mated(p))]
 
@@ -132,13 +134,18 @@ def join(first: Embeddings, second: Embeddings) -> Embeddings:
     return Embeddings(Spaces(spaces), table, first.origin)
 
 
-def _heat(method: Any, tracklet: Tracklet, data: DataConfig) -> Picture:
-    frames = FrameReader(data.height, data.width).read(
-        tracklet, restricted_first(len(tracklet), data.frames, chunks=data.chunks).tolist()
-    )
+def _looks(method: Method, tracklet: Tracklet, data: DataConfig) -> list[Picture]:
+    """Heat maps of one clip of a tracklet and, where the method weighs frames, the weights."""
+    chosen = restricted_first(len(tracklet), data.frames, chunks=data.chunks).tolist()
+    frames = FrameReader(data.height, data.width).read(tracklet, chosen)
+    clip = Clip.of(normalised(frames, data)[None])
     with torch.inference_mode():
-        maps = method.cpu().heat(Clip.of(normalised(frames, data)[None]))
-    return heat_maps(list(frames), {name: value[0].numpy() for name, value in maps.items()}, title=tracklet.key)
+        maps = method.cpu().heat(clip)
+        weights = method.frame_weights(clip)
+    shown = [heat_maps(list(frames), {name: value[0].numpy() for name, value in maps.items()}, title=tracklet.key)]
+    if weights is not None:
+        shown.append(frame_weights(list(frames), weights[0].numpy(), title=f"Weight of each frame, {tracklet.key}"))
+    return shown
 
 
 def _notes(benchmark: Benchmark, origin: Mapping[str, Any]) -> Sequence[str]:

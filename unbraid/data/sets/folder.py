@@ -8,7 +8,6 @@ The index is written last, so a folder without `tracklets.parquet` is one that w
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unbraid.data.benchmark import Benchmark
+from unbraid.files import replacing, write_text
 from unbraid.protocol import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN, Protocol
 from unbraid.tracklet import Images, Tracklet
 
@@ -78,9 +78,14 @@ def read_origin(root: Path) -> dict[str, Any]:
 
 
 def _tracklet(root: Path, row: Mapping[Any, Any], labels: Sequence[str]) -> Tracklet:
+    frames = row["frames"]
+    if isinstance(frames, str) or not hasattr(frames, "__iter__") or not all(isinstance(f, str) for f in frames):
+        raise ValueError(
+            f"{root / INDEX}: 'frames' of tracklet {row['key']!r} is {frames!r}; expected a list of file names"
+        )
     return Tracklet(
         key=row["key"],
-        media=Images(tuple(root / name for name in row["frames"])),
+        media=Images(tuple(root / name for name in frames)),
         modality=row["modality"],
         identity=None if pd.isna(row["identity"]) else row["identity"],
         labels={name: row[name] for name in labels if not pd.isna(row[name])},
@@ -118,9 +123,8 @@ def save_index(root: Path, rows: Sequence[Mapping[str, Any]], origin: Mapping[st
     rows: key, split, modality, identity, frames (names from `save_frames`) and one text value per label.
     """
     root = Path(root)
-    (root / ORIGIN).write_text(json.dumps(dict(origin), indent=2) + "\n", encoding="utf-8")
+    write_text(root / ORIGIN, json.dumps(dict(origin), indent=2) + "\n")
     table = pd.DataFrame(list(rows))
     table = table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]
-    unfinished = root / (INDEX + ".part")
-    table.to_parquet(unfinished, index=False)
-    os.replace(unfinished, root / INDEX)
+    with replacing(root / INDEX) as unfinished:
+        table.to_parquet(unfinished, index=False)

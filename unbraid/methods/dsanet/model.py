@@ -92,6 +92,10 @@ class DSANetConfig:
     """Margin of the cosine variant."""
     weights: DSANetWeights = field(default_factory=DSANetWeights)
 
+    def __post_init__(self) -> None:
+        if self.localise_kernel < 1 or self.localise_kernel % 2 == 0:
+            raise ValueError(f"localise_kernel = {self.localise_kernel}; expected an odd number, such as 7")
+
 
 class DSANet(Method):
     """DSANet. Spaces: identity (after the neck; the only test feature of the paper) and camera."""
@@ -225,8 +229,10 @@ class DSANet(Method):
                 )
         return {name: at_least_float32(value) for name, value in maps.items()}
 
-    def frame_weights(self, clip: Clip) -> Float[Tensor, "B T"]:
-        """The weight of each frame in the identity vector; rows sum to 1."""
+    def frame_weights(self, clip: Clip) -> Float[Tensor, "B T"] | None:
+        """The weights that FWG gives, rows summing to 1; None without FWG."""
+        if not self.config.weigh:
+            return None
         frames, _ = self._frames(self._stages(clip)[1])
         return self._weights(frames, clip.valid)
 
