@@ -26,9 +26,10 @@ clean:
 
 # --no-compile: byte code is made when a module is first imported, instead of for all of them now
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable .
+	@echo "Installing, a few minutes: most of it is torch"
+	$(BIN)/pip install --no-compile --constraint constraints.txt --editable .
 	touch $@
 
 .venv/tested: .venv/installed
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@

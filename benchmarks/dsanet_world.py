@@ -23,12 +23,13 @@ from unbraid.data.benchmark import Benchmark
 from unbraid.data.colour import colour_embeddings
 from unbraid.data.sets.folder import read
 from unbraid.demo import demo_world
-from unbraid.evaluate import Result, evaluate
+from unbraid.evaluate import Result, bootstrap, evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import leakage
 from unbraid.protocol import CAMERA_CHANGE
 from unbraid.recipe import find_recipe
 from unbraid.report.gather import join
+from unbraid.spaces import Embeddings
 from unbraid.train import train
 from unbraid.world import WorldConfig, render
 
@@ -87,6 +88,46 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
     return pd.DataFrame(rows).to_string(index=False)
 
 
+def differences(out: Path, seeds: Sequence[int]) -> str:
+    """Rank-1 and mAP of `dsanet:world` minus those of each other recipe, with 95 % intervals.
+
+    Paired: both saw the same queries. The interval resamples the test identities of all seeds together.
+    """
+    rows = []
+    for other in RECIPES[1:]:
+        pairs = []
+        for seed in seeds:
+            tables = [_per_query(folder_of(out, recipe, seed)) for recipe in (RECIPES[0], other)]
+            if all(t is not None for t in tables):
+                both = tables[0].join(tables[1].add_suffix(" other"))
+                pairs.append(both.assign(person=[f"{seed} {identity}" for identity in both["identity"]]))
+        if not pairs:
+            continue
+        joined = pd.concat(pairs)
+        people = joined["person"].factorize()[0]
+        row: dict[str, Any] = {"dsanet:world minus": other, "seeds": len(pairs), "identities": people.max() + 1}
+        for name in ("ap", "right"):
+            gain = 100 * (joined[name] - joined[f"{name} other"]).to_numpy(dtype=float)
+            low, high = bootstrap(gain, people, seed=0)
+            row["mAP" if name == "ap" else "rank-1"] = f"{gain.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+        rows.append(row)
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+def _per_query(run: Path) -> pd.DataFrame | None:
+    """AP and whether rank 1 is right, by query key; None when the run has no embeddings yet."""
+    if not (run / "embeddings" / "gallery").exists():
+        return None
+    query, gallery = (Embeddings.load(run / "embeddings" / split) for split in ("query", "gallery"))
+    table = evaluate(query, gallery, CAMERA_CHANGE).table.set_index("key")
+    return table.assign(right=(table["first"] == 1).astype(float))[["identity", "ap", "right"]]
+
+
+def folder_of(out: Path, recipe: str, seed: int) -> Path:
+    """The run folder of a recipe and seed."""
+    return out / f"{re.sub(r'[^a-z_]', '-', recipe)}-{seed}"
+
+
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "-"
@@ -114,16 +155,19 @@ def main() -> None:
             work.append(colours(seed, people))
         for recipe in RECIPES:
             if recipe in wanted and recipe not in known:
-                work.append(learned(recipe, seed, people, options.out / f"{re.sub(r'[^a-z_]', '-', recipe)}-{seed}"))
+                work.append(learned(recipe, seed, people, folder_of(options.out, recipe, seed)))
         for one in work:
-            for line in one:
-                with results.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-                lines.append(line)
+            # all lines of a recipe at once, so that one that is there is there whole
+            fresh = list(one)
+            with results.open("a") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in fresh))
+            lines += fresh
+            for line in fresh:
                 scores = f"mAP {100 * line['mean_ap']:.1f}, rank-1 {100 * line['rank_1']:.1f}"
                 print(f"{line['name']} {line['space']} seed {seed}: {scores}")
     if lines:
         print(table(lines))
+        print(differences(options.out, options.seeds))
 
 
 if __name__ == "__main__":
