@@ -44,7 +44,8 @@ class Spaces(Mapping[str, Tensor]):
             if not torch.isfinite(value).all():
                 bad = int((~torch.isfinite(value)).flatten(1).any(1).nonzero()[0])
                 raise ValueError(f"space {name!r}, shape {tuple(value.shape)}, is not finite, first in row {bad}")
-        self._named = dict(named)
+        # identity first, whatever order a file had
+        self._named = {"identity": named["identity"], **named}
 
     def __getitem__(self, name: str) -> Tensor:
         try:
