@@ -51,7 +51,9 @@ def test_a_killed_run_continues_bit_for_bit(people: Path, tmp_path: Path) -> Non
     recipe = replace(dsanet.tiny(), epochs=8)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     train(recipe, read(people), straight, device="cpu")
-    process = subprocess.Popen(command("dsanet:tiny", people, broken, 8), cwd=REPOSITORY)
+    # sums depend on the number of threads, so the process to be killed has as many as this one
+    threads = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(command("dsanet:tiny", people, broken, 8), cwd=REPOSITORY, env=threads)
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         reached = latest(broken)
