@@ -1,5 +1,7 @@
 """Changes to a training clip that keep its labels true. All randomness comes from the given generator."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -21,11 +23,8 @@ def augment(clip: Float[Tensor, "T C H W"], config: DataConfig, generator: np.ra
     clip = clip.flip(3) if generator.random() < config.flip else clip.clone()
     if config.shift > 0:
         clip = _shift(clip, config.shift, generator)
-    if config.erase_scope == "clip":
-        erase(clip, config.erase, generator)
-    else:
-        for frame in clip:
-            erase(frame[None], config.erase, generator)
+    for part in [clip] if config.erase_scope == "clip" else clip.split(1):
+        erase(part, config.erase, generator)
     return clip
 
 
@@ -36,11 +35,12 @@ def erase(clip: Float[Tensor, "T C H W"], probability: float, generator: np.rand
     height, width = clip.shape[2:]
     for _ in range(ERASE_TRIES):
         area = generator.uniform(*ERASE_AREA) * height * width
-        aspect = np.exp(generator.uniform(*np.log(ERASE_ASPECT)))
+        aspect = math.exp(generator.uniform(math.log(ERASE_ASPECT[0]), math.log(ERASE_ASPECT[1])))
         h, w = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
         if 0 < h < height and 0 < w < width:
             top, left = generator.integers(0, height - h + 1), generator.integers(0, width - w + 1)
-            clip[:, :, top : top + h, left : left + w] = 0
+            # the same memory as an array, where small slices cost less
+            clip.numpy()[:, :, top : top + h, left : left + w] = 0
             return
 
 
