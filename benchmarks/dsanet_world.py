@@ -26,7 +26,7 @@ from unbraid.demo import demo_world
 from unbraid.evaluate import Result, bootstrap, evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import leakage
-from unbraid.protocol import CAMERA_CHANGE
+from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.recipe import find_recipe
 from unbraid.report.gather import join
 from unbraid.spaces import Embeddings

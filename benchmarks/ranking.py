@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from unbraid.evaluate import evaluate
-from unbraid.protocol import CAMERA_CHANGE
+from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.search import search
 from unbraid.spaces import Embeddings, Spaces
 

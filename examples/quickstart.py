@@ -5,10 +5,10 @@ python examples/quickstart.py
 
 from pathlib import Path
 
+from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.protocol import CAMERA_CHANGE
 from unbraid.recipe import find_recipe
 from unbraid.train import train
 from unbraid.world import WorldConfig, render

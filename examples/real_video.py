@@ -18,10 +18,11 @@ import numpy as np
 
 from unbraid.checkpoint import load_method, open_run
 from unbraid.data.media import read_frames
+from unbraid.data.protocols import PLAIN
 from unbraid.data.sets.folder import INDEX, read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract
-from unbraid.protocol import PLAIN, Protocol, Rule, same
+from unbraid.protocol import Protocol, Rule, same
 from unbraid.report import Check, Evidence, report, scatter_pictures, strip_pictures
 from unbraid.report.gather import join
 from unbraid.spaces import Embeddings

@@ -10,9 +10,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from unbraid.data.protocols import CAMERA_CHANGE, PLAIN
 from unbraid.evaluate import bootstrap, compare, evaluate, expected_ap
 from unbraid.method import cosine
-from unbraid.protocol import CAMERA_CHANGE, PLAIN, Protocol, same
+from unbraid.protocol import Protocol, Where, same
 from unbraid.ranking import Block, rank
 from unbraid.spaces import Embeddings, Spaces
 
@@ -200,3 +201,52 @@ def test_wrong_input_is_named() -> None:
         evaluate(QUERY, make(70, 1, prefix="g", shape=(7,)), PLAIN)
     with pytest.raises(ValueError, match="0 queries"):
         evaluate(QUERY.take([]), GALLERY, PLAIN)
+
+
+def test_cells_equal_a_slow_loop_over_views() -> None:
+    """Gait scores as defined: rank-1 and AP per (query view, gallery view), no equal views, mean of means."""
+    query, gallery = make(50, 2, prefix="q", people=5), make(60, 3, prefix="g", people=5)
+    for side, seed in ((query, 4), (gallery, 5)):
+        side.table["view"] = np.random.default_rng(seed).choice(["front", "left", "back"], len(side))
+        side.table["condition"] = np.random.default_rng(seed + 9).choice(["normal", "bag"], len(side))
+    bag, normal = Where({"condition": ("bag",)}), Where({"condition": ("normal",)})
+    protocol = Protocol("cells", hit=same("identity"), skip=same("camera"), query=bag, gallery=normal, cells="view")
+    a, b = (e.spaces["identity"].double().numpy() for e in (query, gallery))
+    scores = (a / np.linalg.norm(a, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T
+    q, g = query.table, gallery.table
+    rank_1, mean_ap = [], []
+    for asked in ("front", "left", "back"):
+        first, ap = [], []
+        for offered in {"front", "left", "back"} - {asked}:
+            cell_first, cell_ap = [], []
+            for i in np.flatnonzero((q["view"] == asked) & (q["condition"] == "bag")):
+                ok = (g["view"] == offered) & (g["condition"] == "normal") & (g["camera"] != q["camera"][i])
+                order = [j for j in np.argsort(-scores[i], kind="stable") if ok[j]]
+                right = [isinstance(q["identity"][i], str) and g["identity"][j] == q["identity"][i] for j in order]
+                places = np.flatnonzero(right) + 1
+                if len(places):
+                    cell_first.append(float(right[0]))
+                    cell_ap.append(np.mean(np.arange(1, len(places) + 1) / places))
+            first.append(np.mean(cell_first))
+            ap.append(np.mean(cell_ap))
+        rank_1.append(np.mean(first))
+        mean_ap.append(np.mean(ap))
+    result = evaluate(query, gallery, protocol)
+    assert result.rank_1 == pytest.approx(np.mean(rank_1), abs=1e-12)
+    assert result.mean_ap == pytest.approx(np.mean(mean_ap), abs=1e-12)
+    assert result.queries == int((q["condition"] == "bag").sum())
+    assert result.gallery == int((g["condition"] == "normal").sum())
+    assert result.mean_ap_interval[0] < result.mean_ap < result.mean_ap_interval[1]
+    assert "mean over cells of different view" in str(result)
+    best = result.table.dropna(subset=["ap"]).iloc[0]
+    asked, offered = best["cell"].split(" in ")
+    assert q.set_index("key").loc[best["key"], "view"] == asked
+    assert g.set_index("key").loc[best["best"], "view"] == offered
+
+
+def test_cells_of_one_view_are_an_error() -> None:
+    query, gallery = make(5, 2, prefix="q"), make(6, 3, prefix="g")
+    for side in (query, gallery):
+        side.table["view"] = "front"
+    with pytest.raises(ValueError, match="have one view only"):
+        evaluate(query, gallery, Protocol("cells", hit=same("identity"), skip=same("key"), cells="view"))

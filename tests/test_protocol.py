@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unbraid.protocol import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN, Rule, never, same
+from unbraid.data import protocols
+from unbraid.data.protocols import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN
+from unbraid.protocol import EVERYTHING, Rule, Where, never, same
 
 QUERY = pd.DataFrame(
     {
@@ -14,6 +16,8 @@ QUERY = pd.DataFrame(
         "identity": ["1", None],
         "camera": ["c1", "c2"],
         "clothes": ["red", None],
+        "other_clothes": ["blue", None],
+        "action": ["walk", None],
     }
 )
 GALLERY = pd.DataFrame(
@@ -22,6 +26,7 @@ GALLERY = pd.DataFrame(
         "identity": ["1", "1", "1", "2", None, "1"],
         "camera": ["c1", "c2", "c2", "c1", "c2", None],
         "clothes": ["red", "red", "blue", "red", None, None],
+        "action": ["walk", "run", "walk", "walk", "run", "run"],
     }
 )
 NOTHING = [0, 0, 0, 0, 0, 0]
@@ -61,7 +66,7 @@ def test_never() -> None:
 
 
 def test_missing_label_is_named() -> None:
-    with pytest.raises(KeyError, match=r"the query table has no label 'view'; it has \['camera'.*'key'\]"):
+    with pytest.raises(KeyError, match=r"the query table has no label 'view'; it has \['action'.*'other_clothes'\]"):
         same("view").on(QUERY, GALLERY)
     with pytest.raises(KeyError, match="the gallery table has no label 'camera'"):
         (same("identity") & ~same("camera")).on(QUERY, GALLERY.drop(columns="camera"))
@@ -81,3 +86,45 @@ def test_blocks_of_rows_make_the_whole() -> None:
     block = CLOTHES_CHANGE.skip.on(QUERY, GALLERY)
     parts = np.concatenate([block(slice(0, 1)), block(slice(1, 2))])
     np.testing.assert_array_equal(parts, block(slice(0, 2)))
+
+
+def test_same_clothes_and_one_other_outfit() -> None:
+    assert matrix(protocols.SAME_CLOTHES.hit) == [[1, 1, 0, 0, 0, 0], NOTHING]
+    assert matrix(protocols.SAME_CLOTHES.skip) == [[1, 0, 1, 0, 0, 1], NOTHING]
+    assert matrix(protocols.ONE_CLOTHES_CHANGE.hit) == [[0, 0, 1, 0, 0, 0], NOTHING]
+    assert matrix(protocols.ONE_CLOTHES_CHANGE.skip) == [[1, 1, 0, 0, 0, 1], NOTHING]
+    assert str(protocols.ONE_CLOTHES_CHANGE.hit) == "(same('identity') & same('other_clothes', 'clothes'))"
+
+
+def test_activity() -> None:
+    assert matrix(protocols.SAME_ACTIVITY.hit) == [[1, 1, 1, 0, 0, 1], NOTHING]
+    assert matrix(protocols.SAME_ACTIVITY.skip) == [NOTHING, NOTHING]
+    # whoever it shows: distractors in the query's camera are left out too
+    assert matrix(protocols.SAME_ACTIVITY_OTHER_CAMERA.skip) == [[1, 0, 0, 1, 0, 0], [0, 1, 1, 0, 1, 0]]
+    assert matrix(protocols.CROSS_ACTIVITY.hit) == [[0, 1, 0, 0, 0, 1], NOTHING]
+    assert matrix(protocols.CROSS_ACTIVITY.skip) == [[1, 0, 1, 1, 0, 0], NOTHING]
+    assert matrix(protocols.CROSS_ACTIVITY_OTHER_CAMERA.skip) == [[1, 0, 1, 1, 0, 0], [0, 1, 1, 0, 1, 0]]
+    assert matrix(protocols.CROSS_ACTIVITY_AND_CLOTHES.hit) == [[0, 0, 0, 0, 0, 1], NOTHING]
+    assert matrix(protocols.CROSS_ACTIVITY_AND_CLOTHES.skip) == [[1, 1, 1, 1, 0, 0], [0, 1, 1, 0, 1, 0]]
+
+
+def test_names_are_unique_and_gait_names_both_sensors() -> None:
+    assert all(name == protocol.name for name, protocol in protocols.NAMED.items())
+    # 9 plain ones and PLAIN itself, then 4 pairs of sensors in 8 conditions and in all
+    assert len(protocols.NAMED) == 10 + 4 * 9
+    chosen = protocols.named("gait/depth-in-silhouette/night@1")
+    assert chosen.query.labels == {"modality": ("depth",), "condition": ("night",)}
+    assert chosen.gallery.labels == {"modality": ("silhouette",), "condition": ("normal",)}
+    with pytest.raises(KeyError, match=r"did you mean 'clothes-change@1'"):
+        protocols.named("cloths-change@1")
+
+
+def test_where_chooses_rows() -> None:
+    assert EVERYTHING.rows(GALLERY, "gallery").tolist() == [0, 1, 2, 3, 4, 5]
+    both = Where({"action": ("walk",), "camera": ("c1", "c3")})
+    assert both.rows(GALLERY, "gallery").tolist() == [0, 3]
+    assert str(both) == "action in ['walk'] and camera in ['c1', 'c3']"
+    with pytest.raises(ValueError, match="no gallery item has action in \\['swim'\\]"):
+        Where({"action": ("swim",)}).rows(GALLERY, "gallery")
+    with pytest.raises(KeyError, match="the query table has no label 'weather'"):
+        Where({"weather": ("rain",)}).rows(QUERY, "query")

@@ -6,8 +6,8 @@ from pathlib import Path
 from examples.real_video import one_by_one, tracked
 from tests.shared import shared
 from unbraid.data.colour import colour_embeddings
+from unbraid.data.protocols import PLAIN
 from unbraid.evaluate import evaluate
-from unbraid.protocol import PLAIN
 
 
 def test_six_people_are_found_again_in_the_other_half_of_their_episode(tmp_path: Path) -> None:

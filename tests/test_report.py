@@ -13,8 +13,8 @@ import pytest
 import torch
 from scipy.stats import hypergeom
 
+from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.evaluate import Result
-from unbraid.protocol import CAMERA_CHANGE
 from unbraid.report import Check, Evidence, facts, report, scatter_pictures, strip_pictures
 from unbraid.report import pictures as module
 from unbraid.report import write as writing

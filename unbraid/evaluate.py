@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One evaluation. Every score is in 0..1 and averages over the queries with a mate.
+    """One evaluation. Every score is in 0..1 and averages over the queries with a mate, within cells if any.
 
     protocol, hit, skip, ap_rule: the protocol's name, its two rules as text, its rule for AP.
     space: the embedding space that stood in for 'identity'.
+    cells: the label whose cells are averaged (see `Protocol`), or ''.
     queries, without_mate: all queries, and those of them that leave the means because no hit is possible.
     identities: different identities among the queries with a mate.
     gallery, distractors: all gallery items, and those of them whose identity is unknown.
@@ -37,7 +38,7 @@ class Result:
     synthetic: True when the pixels were rendered; None when nobody said.
     origin: origins of the embeddings, 'query ...' and 'gallery ...'.
     table: one row per query: key, identity, ap, inp, first (rank of the first hit, 0 without a mate), hits, valid
-        (gallery items not skipped), best (key at rank 1).
+        (gallery items not skipped), best (key at rank 1). With cells, one row per query and gallery value, and `cell`.
     """
 
     protocol: str
@@ -45,6 +46,7 @@ class Result:
     skip: str
     ap_rule: AveragePrecision
     space: str
+    cells: str
     queries: int
     without_mate: int
     identities: int
@@ -77,7 +79,8 @@ class Result:
         mark = "SYNTHETIC data; says nothing about real people\n" if self.synthetic else ""
         tail = f", {self.without_mate} without a mate left out" if self.without_mate else ""
         lines = [
-            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; AP rule '{self.ap_rule}'; space '{self.space}'",
+            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; AP rule '{self.ap_rule}'; space '{self.space}'"
+            + (f"; mean over cells of different {self.cells}" if self.cells else ""),
             f"{self.queries} queries{tail}; {self.identities} identities; {self.gallery} gallery items, "
             f"{self.distractors} of unknown identity; {self.pairs} mated pairs",
             "             %     95 % interval     chance",
@@ -122,46 +125,56 @@ def evaluate(
                 f"the {side} table has no label 'identity'; it has {sorted(map(str, table.columns))}. "
                 f"Intervals and counts need it"
             )
-    ranking = compare(query, gallery, protocol, similarity=similarity, space=space, memory=memory)
+    query, gallery = sides(query, gallery, protocol)
+    ranking, cells = _ranked(query, gallery, protocol, similarity, space, memory)
     if not ranking.mated.any():
         raise ValueError(
             f"protocol {protocol.name!r}: none of the {len(query)} queries has a mate among the {len(gallery)} gallery "
             f"items. A mate is {protocol.hit} and not {protocol.skip}; compare these labels in query and gallery"
         )
-    identity = query.table["identity"].reset_index(drop=True)
     mated = ranking.mated
-    groups = _groups(identity)[mated]
-    curve = ranking.cmc(20)
-    chance = expected_ap(ranking.hits[mated], ranking.valid[mated], protocol.ap)
+    groups = _groups(query.table["identity"].reset_index(drop=True))[cells.query][mated]
+    weights = cells.weights(mated)
+
+    def mean(values: NDArray[Any]) -> float:
+        return float((weights * values[mated]).sum() / weights.sum())
+
+    def interval(values: NDArray[Any]) -> Interval:
+        return bootstrap(values[mated].astype(float), groups, seed=seed, weights=weights)
+
+    chance = np.zeros(len(ranking))
+    chance[mated] = expected_ap(ranking.hits[mated], ranking.valid[mated], protocol.ap)
+    first = ranking.first == 1
     return Result(
         protocol=protocol.name,
         hit=str(protocol.hit),
         skip=str(protocol.skip),
         ap_rule=protocol.ap,
         space=space,
+        cells=protocol.cells,
         queries=len(query),
-        without_mate=ranking.without_mate,
+        without_mate=len(query) - len(np.unique(cells.query[mated])),
         identities=len(np.unique(groups)),
         gallery=len(gallery),
         distractors=int(gallery.table["identity"].isna().sum()),
         pairs=int(ranking.hits.sum()),
-        mean_ap=ranking.mean_ap,
-        mean_ap_interval=bootstrap(ranking.ap[mated], groups, seed=seed),
-        mean_ap_chance=float(chance.mean()),
-        rank_1=float(curve[0]),
-        rank_1_interval=bootstrap((ranking.first == 1)[mated].astype(float), groups, seed=seed),
-        rank_1_chance=float((ranking.hits[mated] / ranking.valid[mated]).mean()),
-        rank_5=float(curve[4]),
-        rank_10=float(curve[9]),
-        rank_20=float(curve[19]),
-        mean_inp=ranking.mean_inp,
+        mean_ap=mean(ranking.ap),
+        mean_ap_interval=interval(ranking.ap),
+        mean_ap_chance=mean(chance),
+        rank_1=mean(first),
+        rank_1_interval=interval(first),
+        rank_1_chance=mean(ranking.hits / np.maximum(ranking.valid, 1)),
+        rank_5=mean(ranking.first <= 5),
+        rank_10=mean(ranking.first <= 10),
+        rank_20=mean(ranking.first <= 20),
+        mean_inp=mean(ranking.inp),
         synthetic=_synthetic(query, gallery) if synthetic is None else synthetic,
         origin={
             f"{side} {name}": value
             for side, embeddings in (("query", query), ("gallery", gallery))
             for name, value in embeddings.origin.items()
         },
-        table=_table(ranking, query.table, gallery.table),
+        table=_table(ranking, cells, query.table, gallery.table),
     )
 
 
@@ -174,16 +187,73 @@ def compare(
     space: str = "identity",
     memory: int = MEMORY,
 ) -> Ranking:
-    """What `evaluate` averages: the ranking of every query. Arguments and errors are the same, but that it is no
-    error when no query has a mate.
+    """The ranking of every query against the whole gallery, whatever the protocol's choice of items and its cells.
+
+    Arguments and errors are those of `evaluate`, but that it is no error when no query has a mate.
     """
     return rank(_blocks(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
 
 
-def bootstrap(values: Floats, groups: NDArray[np.int64], *, seed: int, draws: int = DRAWS) -> Interval:
+def sides(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tuple[Embeddings, Embeddings]:
+    """The items of both sides that take part in a protocol. Raises as `Where.rows`."""
+    rows = protocol.query.rows(query.table, "query"), protocol.gallery.rows(gallery.table, "gallery")
+    return tuple(  # type: ignore[return-value]
+        side if len(chosen) == len(side) else side.take(chosen.tolist())
+        for side, chosen in zip((query, gallery), rows, strict=True)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """What each row of a ranking is. query: row of the query table. names: (query value, gallery value), or empty."""
+
+    query: NDArray[np.int64]
+    names: tuple[tuple[str, str], ...] = ()
+
+    def weights(self, mated: NDArray[np.bool_]) -> Floats:
+        """Weights of the mated rows: all equal, or such that cells count equally within a query value, and query
+        values equally."""
+        if not self.names:
+            return np.ones(int(mated.sum()))
+        rows = pd.DataFrame(list(self.names), columns=["asked", "offered"])[mated]
+        in_cell = rows.groupby(["asked", "offered"])["asked"].transform("size")
+        cells = rows.groupby("asked")["offered"].transform("nunique")
+        return np.asarray(1.0 / (in_cell * cells), np.float64)
+
+
+def _ranked(
+    query: Embeddings, gallery: Embeddings, protocol: Protocol, similarity: Similarity, space: str, memory: int
+) -> tuple[Ranking, _Cells]:
+    """One row per query, or per query and value of the cell label in the gallery but its own."""
+    if not protocol.cells:
+        ranking = compare(query, gallery, protocol, similarity=similarity, space=space, memory=memory)
+        return ranking, _Cells(np.arange(len(query)))
+    parts, rows, names = [], [], []
+    for value in sorted(gallery.table[protocol.cells].dropna().unique()):
+        asked = np.flatnonzero((query.table[protocol.cells] != value).to_numpy())
+        offered = np.flatnonzero((gallery.table[protocol.cells] == value).to_numpy())
+        if len(asked):
+            some, few = query.take(asked.tolist()), gallery.take(offered.tolist())
+            ranking = compare(some, few, protocol, similarity=similarity, space=space, memory=memory)
+            best = np.where(ranking.best >= 0, offered[ranking.best], -1)
+            parts.append(replace(ranking, best=best))
+            rows.append(asked)
+            names += [(str(own), str(value)) for own in some.table[protocol.cells]]
+    if not parts:
+        raise ValueError(
+            f"protocol {protocol.name!r}: query and gallery have one {protocol.cells} only; it compares different ones"
+        )
+    joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Ranking)}
+    return Ranking(**joined), _Cells(np.concatenate(rows), tuple(names))
+
+
+def bootstrap(
+    values: Floats, groups: NDArray[np.int64], *, seed: int, draws: int = DRAWS, weights: Floats | None = None
+) -> Interval:
     """95 % interval of the mean of `values` when whole groups (people) are drawn again with replacement.
 
     values: N. groups: N group numbers; one person's values stay together, because they are not independent.
+    weights: N, of the mean; equal when absent.
     Returns the 2.5 % and 97.5 % quantiles of `draws` means; NaN for fewer than two groups.
     Source: not in the papers; the percentile bootstrap over clusters.
     """
@@ -191,7 +261,8 @@ def bootstrap(values: Floats, groups: NDArray[np.int64], *, seed: int, draws: in
     number = int(codes.max()) + 1 if len(codes) else 0
     if number < 2:
         return float("nan"), float("nan")
-    sums, counts = np.bincount(codes, weights=values), np.bincount(codes)
+    weights = np.ones(len(codes)) if weights is None else weights
+    sums, counts = np.bincount(codes, weights=weights * values), np.bincount(codes, weights=weights)
     generator = np.random.default_rng(seed)
     means = np.empty(draws)
     for draw in range(draws):
@@ -249,18 +320,19 @@ def _synthetic(*sides: Embeddings) -> bool | None:
     return None if not said else "true" in said
 
 
-def _table(ranking: Ranking, query: pd.DataFrame, gallery: pd.DataFrame) -> pd.DataFrame:
+def _table(ranking: Ranking, cells: _Cells, query: pd.DataFrame, gallery: pd.DataFrame) -> pd.DataFrame:
     keys = gallery["key"].tolist()
     return pd.DataFrame(
         {
-            "key": query["key"].to_numpy(),
-            "identity": query["identity"].to_numpy(),
+            "key": query["key"].to_numpy()[cells.query],
+            "identity": query["identity"].to_numpy()[cells.query],
             "ap": ranking.ap,
             "inp": ranking.inp,
             "first": ranking.first,
             "hits": ranking.hits,
             "valid": ranking.valid,
             "best": [keys[row] if row >= 0 else None for row in ranking.best],
+            **({"cell": [f"{asked} in {offered}" for asked, offered in cells.names]} if cells.names else {}),
         }
     )
 

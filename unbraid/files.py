@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -43,8 +45,10 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
     """Write a safetensors file. Raises OSError when it cannot be written."""
+    from safetensors.torch import save_file
+
     try:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
     except SafetensorError as error:
@@ -53,15 +57,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     to_disk(path)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> "dict[str, Tensor]":
     """The tensors of a safetensors file. Raises FileNotFoundError, or ValueError for a damaged file."""
+    from safetensors.torch import load_file
+
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged ({error})") from error
-    return tensors
+    return dict(tensors)
 
 
 def to_disk(path: Path) -> None:

@@ -4,8 +4,8 @@ A rule is a boolean matrix over (query, gallery) pairs written as an expression,
 `same("identity") & ~same("clothes")`, and evaluated block by block on two label tables.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -55,23 +55,23 @@ def _combine(left: Rule, right: Rule, sign: str, operate: Callable[..., BoolMatr
     return Rule(f"({left.text} {sign} {right.text})", bind)
 
 
-def same(label: str) -> Rule:
-    """True where query and gallery carry the same known value; an unknown value is never the same."""
+def same(label: str, of_gallery: str | None = None) -> Rule:
+    """True where query and gallery carry the same known value; an unknown value is never the same.
+
+    of_gallery: the gallery's label to compare with, when it has another name than the query's.
+    """
+    other = of_gallery or label
 
     def bind(query: pd.DataFrame, gallery: pd.DataFrame) -> Block:
-        for side, table in (("query", query), ("gallery", gallery)):
-            if label not in table.columns:
-                raise KeyError(
-                    f"the {side} table has no label {label!r}; it has {sorted(map(str, table.columns))}. "
-                    f"Add the label to the data or choose a protocol that does not use it"
-                )
-        codes = pd.factorize(pd.concat([query[label], gallery[label]], ignore_index=True))[0]
-        of_query, of_gallery = codes[: len(query)], codes[len(query) :]
+        _need(query, "query", label)
+        _need(gallery, "gallery", other)
+        codes = pd.factorize(pd.concat([query[label], gallery[other]], ignore_index=True))[0]
+        asked, offered = codes[: len(query)], codes[len(query) :]
         # factorize gives -1 to unknown values; another negative on one side keeps unknowns apart.
-        of_query = np.where(of_query < 0, -2, of_query)
-        return lambda rows: of_query[rows, None] == of_gallery[None, :]
+        asked = np.where(asked < 0, -2, asked)
+        return lambda rows: asked[rows, None] == offered[None, :]
 
-    return Rule(f"same({label!r})", bind)
+    return Rule(f"same({label!r})" if other == label else f"same({label!r}, {other!r})", bind)
 
 
 def never() -> Rule:
@@ -84,11 +84,44 @@ def never() -> Rule:
 
 
 @dataclass(frozen=True)
+class Where:
+    """Which items of one side take part: those whose labels all have one of the values named.
+
+    Where({"condition": ("normal", "bag"), "modality": ("depth",)})
+    """
+
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def rows(self, table: pd.DataFrame, side: str) -> NDArray[np.int64]:
+        """Row numbers. side: 'query' or 'gallery', for messages.
+
+        Raises KeyError for a missing label, ValueError when no row is left.
+        """
+        chosen = np.ones(len(table), dtype=bool)
+        for label, values in self.labels.items():
+            _need(table, side, label)
+            chosen &= table[label].isin(values).to_numpy()
+        if len(table) and not chosen.any():
+            raise ValueError(f"no {side} item has {self}; choose another protocol or other data")
+        return np.flatnonzero(chosen)
+
+    def __str__(self) -> str:
+        return " and ".join(f"{label} in {list(values)}" for label, values in self.labels.items()) or "everything"
+
+
+EVERYTHING = Where()
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Turns labels into valid pairs: what is a hit and what is skipped.
 
     skip wins over hit; an unknown identity is never 'same'. Queries without a possible hit
     leave the mean; their number is reported.
+    query, gallery: the items of each side that take part.
+    cells: name of a label, usually 'view', or ''. If given, a query is ranked against the gallery of each value of
+    the label apart, its own value left out; scores are averaged within each cell (query value, gallery value), over
+    the gallery values of a query value, and then over query values.
     ap: 'step' averages precision at each hit (the usual rule); 'trapezoid' is the area rule of the
     original MARS and Oxford scripts, usually lower.
     """
@@ -97,14 +130,14 @@ class Protocol:
     hit: Rule
     skip: Rule
     ap: Literal["step", "trapezoid"] = "step"
+    query: Where = EVERYTHING
+    gallery: Where = EVERYTHING
+    cells: str = ""
 
 
-PLAIN = Protocol("plain@1", hit=same("identity"), skip=same("key"))
-CAMERA_CHANGE = Protocol("camera-change@1", hit=same("identity"), skip=same("identity") & same("camera"))
-CLOTHES_CHANGE = Protocol(
-    "clothes-change@1",
-    hit=same("identity") & ~same("clothes"),
-    skip=same("identity") & (same("camera") | same("clothes")),
-)
-
-NAMED = {p.name: p for p in (CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN)}
+def _need(table: pd.DataFrame, side: str, label: str) -> None:
+    if label not in table.columns:
+        raise KeyError(
+            f"the {side} table has no label {label!r}; it has {sorted(map(str, table.columns))}. "
+            f"Add the label to the data or choose a protocol that does not use it"
+        )

@@ -40,7 +40,18 @@ class VideoSpan:
         return len(self.frames)
 
 
-Media = Images | VideoSpan
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """All frames in one image file, equally tall, one below the other in time order."""
+
+    path: Path
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+Media = Images | VideoSpan | Strip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,9 @@ class Tracklet:
     key: unique and stable in its benchmark; joins captions, embeddings and reports.
     identity: None for a person whose identity is unknown (a distractor).
     labels: every other known fact by name: 'camera', 'clothes', 'action', 'view', ...
+    mask: where the person is, frame by frame, in the same geometry; None when nobody segmented it.
 
-    Raises ValueError for an empty key or a tracklet of zero frames.
+    Raises ValueError for an empty key, a tracklet of zero frames, and masks that are not one per frame.
     """
 
     key: str
@@ -61,12 +73,17 @@ class Tracklet:
     modality: Modality = "rgb"
     identity: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    mask: Media | None = None
 
     def __post_init__(self) -> None:
         if not self.key:
             raise ValueError("a tracklet needs a key that is unique in its benchmark; got an empty one")
         if len(self.media) == 0:
             raise ValueError(f"tracklet {self.key!r} has no frames; remove it from the index or add its files")
+        if self.mask is not None and len(self.mask) != len(self.media):
+            raise ValueError(
+                f"tracklet {self.key!r} has {len(self.media)} frames but {len(self.mask)} masks; give one per frame"
+            )
 
     def __len__(self) -> int:
         return len(self.media)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from unbraid.data.colour import balance, colour_embeddings, histogram, middle
+from unbraid.data.protocols import PLAIN
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
-from unbraid.protocol import PLAIN
 from unbraid.tracklet import Images, Tracklet
 
 

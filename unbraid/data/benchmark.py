@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from unbraid.protocol import Protocol
-from unbraid.tracklet import Images, Tracklet
+from unbraid.tracklet import Images, Media, Tracklet, VideoSpan
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,14 @@ def data_hash(tracklets: Sequence[Tracklet]) -> str:
     """SHA-256 of keys, labels and media with the sizes of their files, in hexadecimal; no file is opened."""
     digest = hashlib.sha256(str(label_table(tracklets).to_json(orient="records")).encode())
     for tracklet in tracklets:
-        media = tracklet.media
-        files = media.paths if isinstance(media, Images) else (media.path,)
-        span = () if isinstance(media, Images) else (media.frames, media.boxes)
-        digest.update(repr(([(f.name, f.stat().st_size if f.exists() else -1) for f in files], span)).encode())
+        for media in (tracklet.media, tracklet.mask):
+            if media is not None:
+                digest.update(repr(_facts(media)).encode())
     return digest.hexdigest()
+
+
+def _facts(media: Media) -> tuple[list[tuple[str, int]], tuple[object, ...]]:
+    """Names and sizes of the files, and what is taken from them."""
+    files = media.paths if isinstance(media, Images) else (media.path,)
+    span = (media.frames, media.boxes) if isinstance(media, VideoSpan) else ()
+    return [(f.name, f.stat().st_size if f.exists() else -1) for f in files], span

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unbraid.tracklet import Box, Images, Media
+from unbraid.tracklet import Box, Images, Media, Strip
 
 Image = NDArray[np.uint8]
 
@@ -59,7 +59,7 @@ def read_frames(media: Media, indices: Sequence[int]) -> list[Image]:
     A list, because crops and files of one tracklet may differ in size. An index asked twice gives the same array
     twice: copy before writing into it.
 
-    media: image files, or frame numbers of a video with their boxes.
+    media: image files, one strip of frames, or frame numbers of a video with their boxes.
     indices: positions in the tracklet, 0 <= index < len(media).
 
     Raises FileNotFoundError for a missing file; ValueError for an index outside the tracklet, a file that does not
@@ -71,6 +71,9 @@ def read_frames(media: Media, indices: Sequence[int]) -> list[Image]:
     if isinstance(media, Images):
         images = {index: _read_image(Path(media.paths[index])) for index in dict.fromkeys(indices)}
         return [images[index] for index in indices]
+    if isinstance(media, Strip):
+        parts = _cut(media)
+        return [parts[index] for index in indices]
     path = Path(media.path)
     pictures = dict(chosen_frames(path, {media.frames[index] for index in indices}))
     if not media.boxes:
@@ -171,6 +174,17 @@ def shrink(image: Image, height: int) -> Image:
     size = (max(round(image.shape[1] * height / image.shape[0]), 1), height)
     small: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return small
+
+
+def _cut(strip: Strip) -> list[Image]:
+    """The frames of a strip, top to bottom."""
+    whole = _read_image(Path(strip.path))
+    if len(whole) % strip.count:
+        raise ValueError(
+            f"{strip.path} is {len(whole)} pixels tall, which {strip.count} equally tall frames cannot be; the index "
+            f"belongs to another file, or the file is cut short"
+        )
+    return list(whole.reshape(strip.count, -1, *whole.shape[1:]))
 
 
 def _read_image(path: Path) -> Image:

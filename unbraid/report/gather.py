@@ -118,8 +118,13 @@ def _usable(protocols: Mapping[str, Protocol], query: pd.DataFrame, gallery: pd.
     first, *others = protocols.values()
 
     def mated(protocol: Protocol) -> bool:
-        hit, skip = protocol.hit.on(query, gallery), protocol.skip.on(query, gallery)
-        blocks = (slice(start, start + BLOCK) for start in range(0, len(query), BLOCK))
+        try:
+            asked = query.iloc[protocol.query.rows(query, "query")]
+            offered = gallery.iloc[protocol.gallery.rows(gallery, "gallery")]
+        except ValueError:
+            return False
+        hit, skip = protocol.hit.on(asked, offered), protocol.skip.on(asked, offered)
+        blocks = (slice(start, start + BLOCK) for start in range(0, len(asked), BLOCK))
         return any(bool((hit(rows) & ~skip(rows)).any()) for rows in blocks)
 
     return [first, *(p for p in others if mated(p))]

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from unbraid.evaluate import Result
+from unbraid.evaluate import Result, sides
 from unbraid.method import cosine
 from unbraid.protocol import Protocol
 from unbraid.report.evidence import cmc, cmc_chance
@@ -58,6 +58,7 @@ def strip_pictures(
     rows: queries per picture. k: gallery items per query.
     Raises ValueError when no query has a mate.
     """
+    query, gallery = sides(query, gallery, protocol)
     hit, skip = protocol.hit.on(query.table, gallery.table), protocol.skip.on(query.table, gallery.table)
     order = np.random.default_rng(seed).permutation(len(query))
     drawn: list[int] = []
@@ -76,6 +77,7 @@ def strip_pictures(
     pictures = [ranked_strips([strip(row) for row in drawn], title=title)]
     if result is not None:
         table = result.table[result.table["first"] > 0].sort_values(["ap", "inp"], kind="stable")
+        table = table.drop_duplicates("key")
         keys = pd.Index(query.table["key"])
         lowest = keys.get_indexer(pd.Index(table["key"].head(rows)))
         title = f"Ranked gallery of the {len(lowest)} worst queries, {protocol.name}"

@@ -1,8 +1,11 @@
 """The tracklet folder: the one layout that unbraid itself writes (`world`, `track`) and reads.
 
     tracklets.parquet   one row per tracklet: key, split, modality, identity, frames, then one text column per label
-    origin.json         what made the folder: {"name": ..., "synthetic": true|false, ...}
+    origin.json         what made the folder: {"name": ..., "synthetic": true|false, "protocols": [...], ...}
     frames/...          image files, named by the `frames` column relative to the folder
+
+Two columns are optional: `strip`, a number of frames where `frames` names a single file that holds them all, one
+below the other; and `mask`, such a file with masks of the same frames.
 
 The index is written last, so a folder without `tracklets.parquet` is one that was never finished.
 """
@@ -18,13 +21,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unbraid.data.benchmark import Benchmark
+from unbraid.data.protocols import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN, named
 from unbraid.files import replacing, write_text
-from unbraid.protocol import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN, Protocol
-from unbraid.tracklet import Images, Tracklet
+from unbraid.protocol import Protocol
+from unbraid.tracklet import Images, Media, Strip, Tracklet
 
 INDEX = "tracklets.parquet"
 ORIGIN = "origin.json"
 COLUMNS = ("key", "split", "modality", "identity", "frames")
+OPTIONAL = ("strip", "mask")
 
 
 def read(root: Path) -> Benchmark:
@@ -46,7 +51,7 @@ def read(root: Path) -> Benchmark:
     missing = [c for c in COLUMNS if c not in table.columns]
     if missing:
         raise ValueError(f"{index} lacks the columns {missing}; it has {list(table.columns)}")
-    labels = [c for c in table.columns if c not in COLUMNS]
+    labels = [c for c in table.columns if c not in (*COLUMNS, *OPTIONAL)]
     splits: dict[str, list[Tracklet]] = {"train": [], "query": [], "gallery": []}
     for row in table.to_dict("records"):
         if row["split"] not in splits:
@@ -60,7 +65,7 @@ def read(root: Path) -> Benchmark:
         train=tuple(splits["train"]),
         query=tuple(splits["query"]),
         gallery=tuple(splits["gallery"]),
-        protocols=_protocols(labels),
+        protocols=_protocols(root, origin, labels),
         synthetic=bool(origin.get("synthetic", False)),
     )
 
@@ -83,16 +88,27 @@ def _tracklet(root: Path, row: Mapping[Any, Any], labels: Sequence[str]) -> Trac
         raise ValueError(
             f"{root / INDEX}: 'frames' of tracklet {row['key']!r} is {frames!r}; expected a list of file names"
         )
+    strip, mask = row.get("strip"), row.get("mask")
+    media: Media = Images(tuple(root / name for name in frames))
+    if not pd.isna(strip):
+        media = Strip(root / frames[0], int(strip))
     return Tracklet(
         key=row["key"],
-        media=Images(tuple(root / name for name in frames)),
+        media=media,
         modality=row["modality"],
         identity=None if pd.isna(row["identity"]) else row["identity"],
         labels={name: row[name] for name in labels if not pd.isna(row[name])},
+        mask=None if pd.isna(mask) else Strip(root / mask, len(media)),
     )
 
 
-def _protocols(labels: Sequence[str]) -> dict[str, Protocol]:
+def _protocols(root: Path, origin: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Protocol]:
+    """Those that the folder names, else those that its labels allow."""
+    if "protocols" in origin:
+        try:
+            return {name: named(name) for name in origin["protocols"]}
+        except KeyError as error:
+            raise ValueError(f"{root / ORIGIN}: {error.args[0]}") from error
     found = []
     if "camera" in labels:
         found.append(CAMERA_CHANGE)
@@ -117,14 +133,32 @@ def save_frames(root: Path, key: str, images: Sequence[NDArray[np.uint8]], *, qu
     return names
 
 
+def save_strip(root: Path, name: str, frames: Sequence[NDArray[np.uint8]]) -> str:
+    """Write frames of one size, each H W or H W 3 (RGB) uint8, as one lossless PNG strip; returns `name`.
+
+    name: file name relative to root, ending in .png. Raises OSError when it cannot be written.
+    """
+    path = Path(root) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = np.concatenate(frames)
+    image = whole if whole.ndim == 2 else whole[..., ::-1]
+    # Run lengths suit masks and maps of few grey levels, and are quick.
+    how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    path.write_bytes(cv2.imencode(".png", image, how)[1].tobytes())
+    return name
+
+
 def save_index(root: Path, rows: Sequence[Mapping[str, Any]], origin: Mapping[str, Any]) -> None:
     """Write origin and index, the index last and in one step.
 
-    rows: key, split, modality, identity, frames (names from `save_frames`) and one text value per label.
+    rows: key, split, modality, identity, frames (names from `save_frames` or `save_strip`), perhaps strip and mask, and
+    one text value per label.
     """
     root = Path(root)
     write_text(root / ORIGIN, json.dumps(dict(origin), indent=2) + "\n")
     table = pd.DataFrame(list(rows))
     table = table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]
+    if "strip" in table.columns:
+        table["strip"] = table["strip"].astype("Int64")
     with replacing(root / INDEX) as unfinished:
         table.to_parquet(unfinished, index=False)

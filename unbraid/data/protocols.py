@@ -1,0 +1,96 @@
+"""The protocols of the field by name. A name ends in @ and the number of its wording: a change gives a new number."""
+
+import difflib
+
+from unbraid.protocol import Protocol, Where, never, same
+
+CONDITIONS = ("normal", "bag", "clothing", "carrying", "umbrella", "uniform", "occlusion", "night")
+CAMERA_SENSOR, LIDAR_SENSOR = "silhouette", "depth"
+
+PLAIN = Protocol("plain@1", hit=same("identity"), skip=same("key"))
+CAMERA_CHANGE = Protocol("camera-change@1", hit=same("identity"), skip=same("identity") & same("camera"))
+CLOTHES_CHANGE = Protocol(
+    "clothes-change@1",
+    hit=same("identity") & ~same("clothes"),
+    skip=same("identity") & (same("camera") | same("clothes")),
+)
+SAME_CLOTHES = Protocol(
+    "same-clothes@1",
+    hit=same("identity") & same("clothes"),
+    skip=same("identity") & (same("camera") | ~same("clothes")),
+)
+# As clothes-change, but with one other outfit per query, so that it has as many mates as in same-clothes.
+ONE_CLOTHES_CHANGE = Protocol(
+    "one-clothes-change@1",
+    hit=same("identity") & same("other_clothes", "clothes"),
+    skip=same("identity") & (same("camera") | ~same("other_clothes", "clothes")),
+)
+# Source: DisenQ and ABNet, section on protocols: same activity keeps everything; cross activity leaves out what shows
+# the query's activity; "view-" leaves out everything of the query's camera, whoever it shows.
+SAME_ACTIVITY = Protocol("same-activity/view+@1", hit=same("identity"), skip=never())
+SAME_ACTIVITY_OTHER_CAMERA = Protocol("same-activity/view-@1", hit=same("identity"), skip=same("camera"))
+CROSS_ACTIVITY = Protocol("cross-activity/view+@1", hit=same("identity") & ~same("action"), skip=same("action"))
+CROSS_ACTIVITY_OTHER_CAMERA = Protocol(
+    "cross-activity/view-@1", hit=same("identity") & ~same("action"), skip=same("action") | same("camera")
+)
+CROSS_ACTIVITY_AND_CLOTHES = Protocol(
+    "cross-activity/clothes-change@1",
+    hit=same("identity") & ~same("action") & ~same("clothes"),
+    skip=same("action") | same("camera") | (same("identity") & same("clothes")),
+)
+
+
+def gait(query_modality: str, gallery_modality: str, condition: str = "") -> Protocol:
+    """Sequences of one sensor under a condition against normal ones of another, by view cell.
+
+    condition: one of CONDITIONS, or '' for all of them together.
+    Source: SUSTech1K (LidarGait) and the cross-modal protocol of TCFDNet: the gallery holds normal sequences only,
+    identical views are left out, and cells are averaged.
+    """
+    wanted = (condition,) if condition else CONDITIONS
+    return Protocol(
+        f"gait/{query_modality}-in-{gallery_modality}/{condition or 'all'}@1",
+        hit=same("identity"),
+        skip=never(),
+        query=Where({"modality": (query_modality,), "condition": wanted}),
+        gallery=Where({"modality": (gallery_modality,), "condition": ("normal",)}),
+        cells="view",
+    )
+
+
+GAIT = tuple(
+    gait(first, second, condition)
+    for first, second in (
+        (CAMERA_SENSOR, LIDAR_SENSOR),
+        (LIDAR_SENSOR, CAMERA_SENSOR),
+        (CAMERA_SENSOR, CAMERA_SENSOR),
+        (LIDAR_SENSOR, LIDAR_SENSOR),
+    )
+    for condition in ("", *CONDITIONS)
+)
+
+NAMED = {
+    p.name: p
+    for p in (
+        CAMERA_CHANGE,
+        CLOTHES_CHANGE,
+        SAME_CLOTHES,
+        ONE_CLOTHES_CHANGE,
+        SAME_ACTIVITY,
+        SAME_ACTIVITY_OTHER_CAMERA,
+        CROSS_ACTIVITY,
+        CROSS_ACTIVITY_OTHER_CAMERA,
+        CROSS_ACTIVITY_AND_CLOTHES,
+        *GAIT,
+        PLAIN,
+    )
+}
+
+
+def named(name: str) -> Protocol:
+    """The protocol of that name. Raises KeyError with the nearest one and how to see all."""
+    if name not in NAMED:
+        near = difflib.get_close_matches(name, NAMED, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise KeyError(f"no protocol {name!r}{hint} There are {', '.join(NAMED)}")
+    return NAMED[name]
