@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"spaces", "method", "ranking", "progress"},
     "detect": {"tracklet", "data", "progress"},
     "track": {"detect", "tracklet", "data", "progress"},
+    "audit": {"spaces", "protocol", "evaluate", "tracklet", "data"},
     "viz": {"spaces", "tracklet"},
 }
 

@@ -8,7 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
 
-from unbraid.leakage import leakage
+from unbraid.evaluate import evaluate
+from unbraid.leakage import bias, leakage
+from unbraid.protocol import Protocol, same
 from unbraid.spaces import Embeddings, Spaces
 
 PEOPLE, TAKES = 24, 12
@@ -147,3 +149,30 @@ def test_wrong_input_is_named() -> None:
         leakage(make(), ["camera", "view"])
     with pytest.raises(ValueError, match="at least one label"):
         leakage(make(), [])
+
+
+def test_bias_by_hand() -> None:
+    """Two people, four queries: three first matches, two of them in the query's colour."""
+    query = pd.DataFrame(
+        {"key": ["q0", "q1", "q2", "q3"], "identity": ["a", "a", "b", "b"], "top_colour": ["red", "red", "blue", None]}
+    )
+    gallery = pd.DataFrame(
+        {"key": ["g0", "g1", "g2", "g3"], "identity": ["b", "b", "a", "a"], "top_colour": ["red", "blue", "red", "red"]}
+    )
+    features = {"q": [[1, 0.1], [0.1, 1], [0, 1], [1, 0]], "g": [[1, 0], [0, 1], [-1, 0], [-1, -1]]}
+    sides = [
+        Embeddings(Spaces({"identity": torch.tensor(values, dtype=torch.float32)}), table, {})
+        for values, table in ((features["q"], query), (features["g"], gallery))
+    ]
+    result = evaluate(*sides, Protocol("plain", hit=same("identity"), skip=same("key")))
+    assert result.table["best"].tolist() == ["g0", "g1", "g1", "g0"]
+    found = bias(result, query, gallery)
+    assert found.share == pytest.approx(2 / 3)
+    # colours of the gallery are red three times of four; queries with a known colour: red, red, blue
+    assert found.chance == pytest.approx((0.75 + 0.75 + 0.25) / 3)
+    assert found.low <= found.share <= found.high
+    assert "66.7 %" in str(found)
+    with pytest.raises(KeyError, match="the gallery table has no label 'top_colour'"):
+        bias(result, query, gallery.drop(columns="top_colour"))
+    with pytest.raises(ValueError, match="nothing to count"):
+        bias(result, query.assign(top_colour=None), gallery)

@@ -91,6 +91,7 @@ def result(**changes: Any) -> Result:
         skip="never()",
         ap_rule="step",
         space="identity",
+        cells="",
         queries=4,
         without_mate=1,
         identities=3,

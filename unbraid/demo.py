@@ -25,6 +25,8 @@ def demo_world(seed: int) -> WorldConfig:
         tracklets=8,
         queries=3,
         frames=6,
+        walking=1.0,
+        masks=False,
         height=128,
         width=64,
         box_jitter=0.07,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from unbraid.evaluate import bootstrap, compare
+from unbraid.evaluate import Result, bootstrap, compare
 from unbraid.progress import track
 from unbraid.protocol import Protocol, same
 from unbraid.spaces import Embeddings
@@ -69,6 +70,52 @@ def leakage(embeddings: Embeddings, labels: Sequence[str], *, seed: int = 0) -> 
     order = {name: number for number, name in enumerate(labels)}
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     return found.sort_values("label", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Bias:
+    """How often the nearest gallery item looks like the query in one respect. share, low, high, chance in 0..1."""
+
+    label: str
+    share: float
+    low: float
+    high: float
+    chance: float
+
+    def __str__(self) -> str:
+        return (
+            f"bias: {100 * self.share:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}) of the first matches have "
+            f"the query's {self.label}, by chance {100 * self.chance:.1f} %"
+        )
+
+
+def bias(
+    result: Result, query: pd.DataFrame, gallery: pd.DataFrame, label: str = "top_colour", *, seed: int = 0
+) -> Bias:
+    """Share of the queries whose best gallery item, right or wrong, has the query's value of a label.
+
+    Where the protocol asks for other clothes, a method that goes by clothes shows itself here: it finds the query's
+    colour on other people. query, gallery: the label tables that `result` was made from.
+    chance: the same share for a gallery item drawn at random. low, high: 95 % bootstrap interval over identities.
+    Raises KeyError when a table lacks the label and ValueError when no query has both a best item and the label.
+    Source: not in the papers.
+    """
+    for side, table in (("query", query), ("gallery", gallery)):
+        if label not in table.columns:
+            raise KeyError(f"the {side} table has no label {label!r}; it has {sorted(map(str, table.columns))}")
+    of_query, of_gallery = (table.set_index("key")[label] for table in (query, gallery))
+    rows = result.table[result.table["best"].notna()]
+    asked = of_query.reindex(rows["key"]).to_numpy()
+    found = of_gallery.reindex(rows["best"]).to_numpy()
+    known = pd.notna(asked)
+    if not known.any():
+        raise ValueError(f"no query has a best gallery item and a {label!r}; there is nothing to count")
+    same_value = (asked == found)[known].astype(float)
+    people = pd.factorize(rows["identity"][known])[0].astype(np.int64)
+    frequency = of_gallery.value_counts(normalize=True)
+    low, high = bootstrap(same_value, people, seed=seed)
+    chance = float(frequency.reindex(asked[known]).fillna(0).mean())
+    return Bias(label, float(same_value.mean()), low, high, chance)
 
 
 def _linear(features: Floats, people: Integers, classes: Integers, label: str, seed: int) -> dict[str, Any]:

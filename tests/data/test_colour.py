@@ -8,9 +8,9 @@ import pytest
 
 from unbraid.data.colour import balance, colour_embeddings, histogram, middle
 from unbraid.data.protocols import PLAIN
-from unbraid.data.sets.folder import read
+from unbraid.data.sets.folder import read, save_strip
 from unbraid.evaluate import evaluate
-from unbraid.tracklet import Images, Tracklet
+from unbraid.tracklet import Images, Strip, Tracklet
 
 
 def test_histogram_equals_opencv() -> None:
@@ -75,3 +75,24 @@ def test_the_middle_of_an_image_by_hand() -> None:
     assert middle(image, 0.25)[0, :, 0].tolist() == [3, 4]
     assert middle(image, 1.0).shape == image.shape
     assert middle(image[:, :1], 0.1).shape == (2, 1, 3)
+
+
+def test_regions_look_at_the_person_or_away_from_it(tmp_path: Path) -> None:
+    image = np.full((60, 60, 3), (0, 0, 200), np.uint8)
+    mask = np.zeros((60, 60), np.uint8)
+    image[10:50, 10:30], mask[10:50, 10:30] = (200, 0, 0), 255
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), image[..., ::-1])
+    strip = Strip(tmp_path / save_strip(tmp_path, "m.png", [mask]), 1)
+    tracklet = Tracklet("a", Images((path,)), mask=strip)
+    whole, person, background = (
+        colour_embeddings([tracklet], stripes=1, region=region).spaces["identity"][0].numpy() ** 2
+        for region in ("frame", "person", "background")
+    )
+    red, blue = np.argmax(person), np.argmax(background)
+    assert person[red] == pytest.approx(1)
+    assert background[blue] == pytest.approx(1)
+    assert red != blue
+    assert whole[red] == pytest.approx(800 / 3600)
+    with pytest.raises(ValueError, match="'b' has no mask, which region 'person' needs"):
+        colour_embeddings([Tracklet("b", Images((path,)))], region="person")

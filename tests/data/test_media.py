@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tests.shared import shared
 from unbraid.data import media
 from unbraid.data.media import background, chosen_frames, crop, read_frames, shrink, video_frames, video_info
-from unbraid.tracklet import Images, VideoSpan
+from unbraid.data.sets.folder import save_strip
+from unbraid.tracklet import Images, Strip, VideoSpan
 
 FRAMES = 60
 # name, encoder, options: reordered frames, short groups of pictures, containers with and without shown times
@@ -291,3 +292,18 @@ def test_real_videos() -> None:
     assert (info.frames, info.fps, info.width, info.height) == (795, 10, 768, 576)
     span = VideoSpan(path, (300, 260), ((0.0, 0.0, 40.0, 80.0),) * 2)
     assert [image.shape for image in read_frames(span, [0, 1])] == [(80, 40, 3)] * 2
+
+
+def test_a_strip_is_cut_into_its_frames(tmp_path: Path) -> None:
+    frames = [np.random.default_rng(n).integers(0, 256, (6, 5, 3), dtype=np.uint8) for n in range(4)]
+    name = save_strip(tmp_path, "below/strip.png", frames)
+    strip = Strip(tmp_path / name, 4)
+    found = read_frames(strip, [2, 0, 2])
+    for image, number in zip(found, (2, 0, 2), strict=True):
+        np.testing.assert_array_equal(image, frames[number])
+    grey = Strip(tmp_path / save_strip(tmp_path, "grey.png", [frame[..., 0] for frame in frames]), 4)
+    np.testing.assert_array_equal(read_frames(grey, [3])[0], np.repeat(frames[3][..., :1], 3, axis=2))
+    with pytest.raises(ValueError, match="24 pixels tall, which 5 equally tall frames cannot be"):
+        read_frames(Strip(tmp_path / name, 5), [0])
+    with pytest.raises(FileNotFoundError):
+        read_frames(Strip(tmp_path / "gone.png", 5), [0])

@@ -55,6 +55,29 @@ def test_drawn_people_are_adults_and_spread_widens_build_only():
     assert wide > 2 * narrow
 
 
+def test_bodies_are_mixtures_within_the_stored_adults():
+    model = body_model()
+    plain = [draw_shape(np.random.default_rng(seed), spread=1.0) for seed in range(100)]
+    for name, column in zip(model.phenotype_names, model.phenotypes.T, strict=True):
+        values = np.array([shape.phenotypes[name] for shape in plain])
+        if name == "gender":
+            assert ((values < 0.3) | (values > 0.7)).all(), "nobody between the sexes of the generator"
+        # As evenly spread as points between two of the stored adults: a variance of 2/3 of theirs, within a sex.
+        else:
+            sexes = [shape.sex == "female" for shape in plain]
+            rows = model.phenotypes[:, 0] > 0.5
+            for sex in (True, False):
+                share = values[np.array(sexes) == sex].std() / column[rows == sex].std()
+                assert 0.5 < share < 1.1, name
+
+
+def test_left_and_right_of_a_body_are_mirror_images():
+    shape = draw_shape(np.random.default_rng(5), spread=1.8)
+    for bone in ("clavicle", "upper_arm", "forearm", "hand", "thigh", "shank", "foot"):
+        left, right = shape.joints[INDEX[f"left_{bone}"]], shape.joints[INDEX[f"right_{bone}"]]
+        assert np.allclose(left * (-1, 1, 1), right, atol=0.003)
+
+
 def test_earlier_body_model_is_described_to_a_millimetre():
     earlier = np.load(shared("data/body/makehuman_pca_body.npz"), allow_pickle=False)
     model = body_model()

@@ -17,6 +17,14 @@ from unbraid.world import WorldConfig
         ({"queries": 5}, "queries <= tracklets / 2"),
         ({"views": 36}, "view_jitter"),
         ({"height": 8}, "height = 8 is outside"),
+        ({"modalities": ("rgb", "radar")}, "modalities has 'radar'; allowed are rgb, silhouette, depth"),
+        ({"modalities": ()}, "modalities is empty"),
+        ({"conditions": ("fog",)}, "conditions has 'fog'"),
+        ({"actions": "walk"}, "actions = 'walk' must be words"),
+        ({"actions": ("run",)}, "need walking = 0, not 0.85"),
+        ({"masks": 1}, "masks = 1 must be true or false"),
+        ({"lidar_near": 20.0, "lidar_far": 10.0}, "lidar_near = 20 is beyond lidar_far = 10"),
+        ({"wardrobe": 3}, "wardrobe = 3 outfits are fewer"),
     ],
 )
 def test_bad_values_are_named(changes, message):
@@ -34,3 +42,5 @@ def test_positional_arguments_and_changes_are_refused():
 def test_total_frames():
     config = WorldConfig(train_identities=3, test_identities=2, train_outfits=2, test_outfits=4, tracklets=5, frames=7)
     assert config.total_frames == (3 * 2 + 2 * 4) * 5 * 7
+    gait = WorldConfig(train_identities=3, test_identities=2, conditions=("normal", "bag"), tracklets=8, frames=5)
+    assert gait.total_frames == (3 + 2) * 3 * 8 * 5

@@ -13,7 +13,7 @@ def run(arguments: Sequence[str]) -> None:
 
     def extract(
         run: tyro.conf.Positional[Path],
-        root: Path,
+        root: str,
         out: Path,
         splits: tuple[Literal["train", "query", "gallery"], ...] = ("query", "gallery"),
         one_clip: bool = False,
@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
 
         Args:
             run: Run folder made by `unbraid train`.
-            root: Tracklet folder.
+            root: Tracklet folder, or a built-in benchmark such as world:clothes/small/dev.
             out: Folder for the embeddings.
             splits: Splits to extract; empty ones are passed over.
             one_clip: Use one clip per tracklet instead of all frames.
@@ -33,11 +33,11 @@ def run(arguments: Sequence[str]) -> None:
             workers: Processes that read data.
             json: Print the result as JSON.
         """
-        from unbraid.data.sets.folder import read
+        from unbraid.cli.data import open_benchmark
         from unbraid.extract import extract_run
 
         written = extract_run(
-            run, read(root), out, splits=splits, every_frame=not one_clip, device=device, workers=workers
+            run, open_benchmark(root), out, splits=splits, every_frame=not one_clip, device=device, workers=workers
         )
         rows = {split: len(embeddings) for split, embeddings in written.items()}
         show({"out": str(out), "rows": rows}, f"Embeddings: {out} {rows}", json)

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     )
 
     def train(
-        root: Path,
+        root: str,
         out: Path,
         fields: Any,
         resume: bool = False,
@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> None:
         """Train a recipe. The same command runs under `accelerate launch` on several devices.
 
         Args:
-            root: Tracklet folder with a train split.
+            root: Tracklet folder with a train split, or a built-in benchmark such as world:clothes/small/dev.
             out: Run folder to write.
             fields: Changes to the recipe.
             resume: Continue the run in `out`, or start it.
@@ -62,13 +62,13 @@ def run(arguments: Sequence[str]) -> None:
             tensorboard: Also write TensorBoard logs.
             json: Print the result as JSON.
         """
-        from unbraid.data.sets.folder import read
+        from unbraid.cli.data import open_benchmark
         from unbraid.train import train as verb
 
         changed = Recipe(method=recipe.method, **{name: getattr(fields, name) for name in fields.__dataclass_fields__})
         folder = verb(
             changed,
-            read(root),
+            open_benchmark(root),
             out,
             resume=resume,
             weights=weights,

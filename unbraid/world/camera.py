@@ -22,7 +22,7 @@ class Camera:
     distance in metres to the person in mid-clip, elevation in radians above the horizontal, focal in pixels of its
     own image (decides how much detail a person's crop has), sun: azimuth relative to the viewing direction and
     height above the horizon in radians, ambient 0..1, blur in pixels of a 256-pixel-tall frame, noise in grey
-    levels, table (256, 3): white balance and gamma, scene: the painted place.
+    levels, table (256, 3): white balance and gamma, place: kind of surroundings, scene: their picture.
     """
 
     number: int
@@ -34,6 +34,7 @@ class Camera:
     blur: float
     noise: float
     table: NDArray[np.uint8]
+    place: str
     scene: NDArray[np.uint8]
 
     @property
@@ -59,17 +60,21 @@ def camera(config: WorldConfig, number: int) -> Camera:
     gains = 1 + config.camera_cast * random.uniform(-0.1, 0.1, 3)
     gamma = float(np.exp(config.camera_cast * random.uniform(-0.18, 0.18)))
     levels = np.arange(256)[:, None] / 255
+    focal, sun = float(random.uniform(700, 1900)), (random.uniform(-np.pi, np.pi), np.radians(random.uniform(35, 70)))
+    ambient, blur, noise = random.uniform(0.5, 0.75), random.uniform(0.35, 0.9), random.uniform(1.0, 4.0)
+    place, scene = paint(random)
     return Camera(
         number=number,
         distance=distance,
         elevation=elevation,
-        focal=float(random.uniform(700, 1900)),
-        sun=(float(random.uniform(-np.pi, np.pi)), float(np.radians(random.uniform(35, 70)))),
-        ambient=float(random.uniform(0.5, 0.75)),
-        blur=float(random.uniform(0.35, 0.9)),
-        noise=config.camera_noise * float(random.uniform(1.0, 4.0)),
+        focal=focal,
+        sun=(float(sun[0]), float(sun[1])),
+        ambient=float(ambient),
+        blur=float(blur),
+        noise=config.camera_noise * float(noise),
         table=np.clip(255 * (np.maximum(gains * levels, 0) ** gamma), 0, 255).round().astype(np.uint8),
-        scene=paint(random),
+        place=place,
+        scene=scene,
     )
 
 

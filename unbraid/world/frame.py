@@ -1,6 +1,6 @@
 """Where detector boxes lie and what passes in front: slow nuisances of one tracklet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from unbraid.world.config import WorldConfig
 from unbraid.world.skeleton import Floats
 
-PERSON_SHARE = 0.88
+# of the height and width of a box, what the person fills
+TALL_SHARE, WIDE_SHARE = 0.88, 0.92
+# a tracker averages the boxes of its detector over this time, seconds
+TRACKER_MEMORY = 0.45
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +31,16 @@ def boxes(extents: Floats, config: WorldConfig, random: np.random.Generator) -> 
     """Boxes (T, 4) of a simulated detector and tracker: left, top, width, height in normalised image coordinates.
 
     extents (T, 2, 2): least and greatest x, y of the person per frame, in the same coordinates. A tracker's box
-    moves smoothly, so centre and size are straight lines through the frames; misalignment is fixed for the
-    tracklet plus a slow drift. A cut box loses the legs, or the head, or one side.
+    moves smoothly, so centre and size are averages over a short time; misalignment is fixed for the tracklet plus a
+    slow drift. A cut box loses the legs, or the head, or one side.
     """
     low, high = extents[:, 0], extents[:, 1]
-    middle, tall = _line((low + high) / 2), _line((high - low)[:, 1:])
     aspect = config.width / config.height
+    needed = np.maximum((high - low)[:, 1:] / TALL_SHARE, (high - low)[:, :1] / (WIDE_SHARE * aspect))
+    middle, wanted = (_smooth(values, TRACKER_MEMORY * config.frame_rate) for values in ((low + high) / 2, needed))
     jitter = config.box_jitter
-    size = tall / PERSON_SHARE * np.exp(random.normal() * jitter)
-    drift = np.linspace(-0.5, 0.5, len(tall))[:, None] if len(tall) > 1 else np.zeros((1, 1))
+    size = wanted * np.exp(random.normal() * jitter)
+    drift = np.linspace(-0.5, 0.5, len(size))[:, None] if len(size) > 1 else np.zeros((1, 1))
     shift = random.normal(size=2) * jitter + drift * random.normal(size=2) * jitter / 2
     if random.random() < config.truncation_rate:
         cut = random.choice(3, p=[0.5, 0.2, 0.3])
@@ -47,9 +51,9 @@ def boxes(extents: Floats, config: WorldConfig, random: np.random.Generator) -> 
     return np.concatenate([centre - 0.5 * size * np.array([aspect, 1.0]), size * aspect, size], axis=1)
 
 
-def draw_occluder(config: WorldConfig, random: np.random.Generator) -> Occluder | None:
-    """With the configured rate, something that crosses the frame during a part of the tracklet."""
-    if random.random() >= config.occluder_rate:
+def draw_occluder(config: WorldConfig, rate: float, random: np.random.Generator) -> Occluder | None:
+    """With probability `rate`, something that crosses the frame during a part of the tracklet."""
+    if random.random() >= rate:
         return None
     rounded, low = bool(random.random() < 0.4), bool(random.random() < 0.4)
     width = float(random.uniform(0.3, 0.5) if rounded else random.uniform(0.18, 0.55))
@@ -92,8 +96,16 @@ def draw_over(image: NDArray[np.uint8], thing: Occluder, frame: int) -> None:
         cv2.rectangle(image, (right - round(half * 0.5), top), (right, height), darker, -1)
 
 
-def _line(values: Floats) -> Floats:
-    """The least-squares straight line through values (T, D) over the frames."""
-    time = np.arange(len(values)) - (len(values) - 1) / 2
-    slope = time @ values / max(float(time @ time), 1e-9)
-    return np.asarray(values.mean(0) + time[:, None] * slope)
+def hidden(thing: Occluder | None, frame: int, height: int, width: int) -> NDArray[np.bool_]:
+    """Pixels (height, width) that lie behind the occluder of one frame."""
+    canvas = np.zeros((height, width, 3), np.uint8)
+    if thing is not None:
+        draw_over(canvas, replace(thing, tone=np.full(3, 245.0)), frame)
+    return np.asarray(canvas[..., 0] > 0)
+
+
+def _smooth(values: Floats, frames: float) -> Floats:
+    """values (T, D) averaged over time with a bell of `frames` frames; ends count with the frames there are."""
+    apart = np.subtract.outer(np.arange(len(values)), np.arange(len(values)))
+    bell = np.exp(-0.5 * (apart / (0.5 * frames)) ** 2)
+    return np.asarray(bell @ values / bell.sum(1, keepdims=True))

@@ -1,14 +1,16 @@
-"""Who the synthetic people are: body, style of walking and tones, one random stream per person."""
+"""Who the synthetic people are: body, face, hair, style of moving and tones, one random stream per person."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from unbraid.world.body import Shape, draw_shape
 from unbraid.world.config import WorldConfig
+from unbraid.world.face import Face, draw_face, with_face
 from unbraid.world.motion import Style, draw_style
 from unbraid.world.seeds import Purpose, stream
 from unbraid.world.skeleton import Floats
+from unbraid.world.wardrobe import HAIR_VOLUMES, HAIRS, Outfit, choose
 
 TRAIN, TEST = 0, 1
 GROUPS = ("train", "test")
@@ -27,34 +29,75 @@ WORDS = {
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """A synthetic person. skin, hair: RGB (3,) in 0..255, the person's own tones, mixed in by `appearance_identity`."""
+    """A synthetic person.
+
+    shape: rest body with the own face as far as `appearance_identity` says. skin: RGB (3,) in 0..255, mixed by it too.
+    hair: RGB (3,), hair_style, hair_volume in metres: the person's own hair, which `hair_tone` and `own_hair` mix
+    with an outfit's.
+    """
 
     identity: str
     group: int
     number: int
     shape: Shape
     style: Style
+    face: Face
     skin: Floats
     hair: Floats
+    hair_style: str
+    hair_volume: float
 
 
 def person(config: WorldConfig, group: int, number: int) -> Person:
-    """The person `number` of group TRAIN or TEST; depends on the seed and the spreads only."""
+    """The person `number` of group TRAIN or TEST; depends on the seed, the spreads and the controls only.
+
+    With `config.same_body` everyone has the body and face of the first training person, with `config.same_style` the
+    style of that person.
+    """
+    someone = _drawn(config, group, number)
+    if not (config.same_body or config.same_style) or (group, number) == (TRAIN, 0):
+        return someone
+    first = _drawn(config, TRAIN, 0)
+    if config.same_body:
+        someone = replace(someone, shape=first.shape, face=first.face)
+    return replace(someone, style=first.style) if config.same_style else someone
+
+
+def _drawn(config: WorldConfig, group: int, number: int) -> Person:
     random = stream(config.seed, Purpose.PERSON, group, number)
     shape = draw_shape(random, spread=config.body_spread)
     style = draw_style(random, gait_spread=config.gait_spread, posture_spread=config.posture_spread)
     tone = random.uniform(0, len(SKINS) - 1)
     table = np.array(SKINS, np.float64)
     own = np.array([np.interp(tone, np.arange(len(SKINS)), table[:, c]) for c in range(3)])
+    hair = random.uniform(0.4, 1.0) * np.array((150.0, 110.0, 70.0)) * random.uniform(0.25, 1.2)
+    face = draw_face(random)
     share = config.appearance_identity
     return Person(
         identity=identity_name(group, number),
         group=group,
         number=number,
-        shape=shape,
+        shape=with_face(shape, face, strength=share),
         style=style,
+        face=face,
         skin=(1 - share) * np.array(SKIN, np.float64) + share * own,
-        hair=random.uniform(0.4, 1.0) * np.array((150.0, 110.0, 70.0)) * random.uniform(0.25, 1.2),
+        hair=hair,
+        hair_style=choose(random, HAIRS),
+        hair_volume=float(random.uniform(*HAIR_VOLUMES)),
+    )
+
+
+def own_hair(outfit: Outfit, someone: Person, share: float) -> Outfit:
+    """The outfit with the person's own hair style instead of its own, by chance with probability `share`, and with
+    the hair volume mixed by `share`; 0 gives the very same outfit.
+
+    The chance is the outfit's own `hair_chance`, so a person in an outfit always has the same hair. For the tone of
+    the hair see `garments.hair_tone`.
+    """
+    return replace(
+        outfit,
+        hair=someone.hair_style if outfit.hair_chance < share else outfit.hair,
+        hair_volume=(1 - share) * outfit.hair_volume + share * someone.hair_volume,
     )
 
 
@@ -78,6 +121,9 @@ def factors(someone: Person) -> dict[str, str | float]:
     row.update({f"word_{name}": word for name, word in words(someone.shape).items()})
     row.update({f"phenotype_{name}": value for name, value in someone.shape.phenotypes.items()})
     row.update({f"style_{name}": float(value) for name, value in asdict(someone.style).items()})
+    row.update({f"face_{name}": float(value) for name, value in asdict(someone.face).items()})
+    row.update({"hair_style": someone.hair_style, "hair_volume": someone.hair_volume})
+    row.update({f"hair_{letter}": float(value) for letter, value in zip("rgb", someone.hair, strict=True)})
     row.update({f"skin_{letter}": float(value) for letter, value in zip("rgb", someone.skin, strict=True)})
     return row
 

@@ -1,4 +1,4 @@
-"""One tracklet as pictures: pose, skin, project, cover, shade, expose."""
+"""One shot as the sensors see it: pose, skin, project, cover, then shade and expose, segment, or scan."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,17 @@ from numpy.typing import NDArray
 
 from unbraid.world.camera import Camera, View, horizon, place_in_scene, stand
 from unbraid.world.config import WorldConfig, view_angle
-from unbraid.world.frame import Occluder, boxes, draw_occluder, draw_over
+from unbraid.world.frame import Occluder, boxes, draw_occluder, draw_over, hidden
 from unbraid.world.garments import Costume, Part, dress, hair_tone
-from unbraid.world.motion import MotionSource, walk
-from unbraid.world.people import Person
+from unbraid.world.holding import Held, hold
+from unbraid.world.lidar import depth_map, draw_scanner, scan
+from unbraid.world.motion import MotionSource, Procedural
+from unbraid.world.people import Person, own_hair
+from unbraid.world.plan import Shot
 from unbraid.world.pose import bone_matrices
 from unbraid.world.raster import bounds, cast_shadow, dim, expose, project, rasterise, shade, skin, to_pixels
+from unbraid.world.seeds import Purpose, stream
+from unbraid.world.silhouette import draw_faults, normalised, segmented
 from unbraid.world.skeleton import Floats
 from unbraid.world.wardrobe import Outfit
 
@@ -21,33 +26,56 @@ Image = NDArray[np.uint8]
 Single = NDArray[np.float32]
 SHADOW_CELL = 4
 SHADOW_DEPTH = 0.45
+# poses per second, so that feet are followed between frames
+POSE_RATE = 60.0
+# share of red, green and blue that is left at night, and the noise of a sensor at its limit, grey levels
+NIGHT = np.array([0.22, 0.25, 0.31], np.float32)
+NIGHT_NOISE = 5.0
+PROCEDURAL = Procedural()
 
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """A person dressed in one outfit, ready for any number of tracklets."""
+    """A person dressed in one outfit, with something in the hands or nothing, ready for any number of shots."""
 
     person: Person
     costume: Costume
+    held: Held
 
 
-def actor(config: WorldConfig, someone: Person, outfit: Outfit) -> Actor:
-    """The person in the outfit; hair tone is mixed as `appearance_identity` says."""
-    hair = hair_tone(outfit, someone.hair, config.appearance_identity)
-    return Actor(someone, dress(someone.shape, outfit, skin=someone.skin, hair=hair))
+def actor(config: WorldConfig, someone: Person, outfit: Outfit, held: Held = "nothing") -> Actor:
+    """The person in the outfit; hair is mixed as `appearance_identity` says."""
+    share = config.appearance_identity
+    hair, worn = hair_tone(outfit, someone.hair, share), own_hair(outfit, someone, share)
+    return Actor(someone, dress(someone.shape, worn, skin=someone.skin, hair=hair, held=held), held)
 
 
-def pictures(
-    config: WorldConfig, who: Actor, kind: Camera, view: int, random: np.random.Generator, motion: MotionSource = walk
-) -> list[Image]:
-    """The frames of one tracklet, each (height, width, 3) uint8 RGB, in time order.
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What the sensors saw at T instants; a list is empty when its modality was not asked for.
 
-    view: number of the view, see `view_angle`. All chance of the tracklet comes from `random`.
+    rgb: (H, W, 3) uint8. masks: (H, W) uint8, 0 or 255, what a segmentation network found. silhouettes, depth: (64, 64)
+    uint8. clouds: (N, 3) float32 metres, LiDAR frame.
     """
-    times = np.asarray((np.arange(config.frames) - (config.frames - 1) / 2) / config.frame_rate, np.float64)
+
+    rgb: list[Image]
+    masks: list[Image]
+    silhouettes: list[Image]
+    depth: list[Image]
+    clouds: list[Single]
+
+
+def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: MotionSource = PROCEDURAL) -> Recording:
+    """One shot as all asked sensors see it. Each sensor draws from a stream of its own, so none changes another."""
+    random, faulty, laser = (
+        stream(config.seed, purpose, *shot.place) for purpose in (Purpose.CLIP, Purpose.MASK, Purpose.LIDAR)
+    )
+    every, times = dense_times(config)
     jitter = random.uniform(-config.view_jitter, config.view_jitter)
-    seen_from = stand(kind, np.radians(view_angle(config, view) + jitter))
-    matrices = bone_matrices(who.person.shape, who.costume, motion(who.person.style, times, random))
+    azimuth = float(np.radians(view_angle(config, shot.view) + jitter))
+    seen_from = stand(kind, azimuth)
+    moved = motion(who.person.style, times, random, action=shot.action, session=int(shot.split != "query"))
+    matrices = bone_matrices(who.person.shape, who.costume, hold(moved, who.held), every=every)
     points, normals = _posed(who.costume, matrices.astype(np.float32))
     projected = np.empty_like(points)
     rows, eye = seen_from.rows.astype(np.float32), seen_from.eye.astype(np.float32)
@@ -56,25 +84,42 @@ def pictures(
         project(points[number], rows, eye, projected[number])
         bounds(projected[number], extents[number])
     crop = boxes(extents.astype(np.float64), config, random)
-    column, occluder = place_in_scene(random), draw_occluder(config, random)
-    frames = []
+    rate = config.occluder_rate if shot.condition == "any" else float(shot.condition == "occlusion")
+    column, occluder = place_in_scene(random), draw_occluder(config, rate, random)
+    faults = draw_faults(config.mask_errors, faulty, night=shot.night)
+    scanner = draw_scanner(laser, near=config.lidar_near, far=config.lidar_far)
+    station, forward = scanner.stand(azimuth)
+    taken = Recording([], [], [], [], [])
     for number in range(config.frames):
-        image = _backdrop(config, kind, crop[number], column)
-        _darken(image, seen_from, points[number], crop[number])
-        _paint(image, who.costume, projected[number], normals[number], crop[number], seen_from, kind.ambient)
-        frames.append(_developed(config, kind, image, crop[number], occluder, number, random))
-    return frames
+        screen = _on_screen(projected[number], crop[number], config.height, config.width)
+        covered = _covered(who.costume, screen, config.height, config.width)
+        behind = hidden(occluder, number, config.height, config.width)
+        if "rgb" in config.modalities:
+            image = _backdrop(config, kind, crop[number], column)
+            _darken(image, seen_from, points[number], crop[number])
+            _paint(image, who.costume, screen, covered, normals[number], seen_from, kind.ambient)
+            taken.rgb.append(_developed(config, kind, image, crop[number], occluder, number, shot.night, random))
+        if config.masks or "silhouette" in config.modalities:
+            found = segmented((covered >= 0) & ~behind, faults, faulty)
+            taken.masks.append(np.asarray(found * np.uint8(255)))
+            if "silhouette" in config.modalities:
+                taken.silhouettes.append(normalised(found))
+        if "depth" in config.modalities:
+            hits = scan(points[number], who.costume.faces, station, forward, scanner, laser)
+            cloud = hits.cloud[~_behind(hits.world, seen_from, crop[number], behind)]
+            taken.clouds.append(cloud)
+            taken.depth.append(depth_map(cloud))
+    return taken
 
 
-def labelled(config: WorldConfig, who: Actor, kind: Camera, view: int, matrices: Floats, crop: Floats) -> Image:
-    """Part labels plus one, 0 for background, (height, width) uint8, of one pose; matrices (19, 3, 4), crop (4,)."""
-    seen_from = stand(kind, np.radians(view_angle(config, view)))
-    points, _ = _posed(who.costume, matrices[None].astype(np.float32))
-    projected = np.empty_like(points[0])
-    project(points[0], seen_from.rows.astype(np.float32), seen_from.eye.astype(np.float32), projected)
-    seen = _covered(who.costume, _on_screen(projected, crop, config.height, config.width), config.height, config.width)
-    parts = who.costume.part[who.costume.faces[np.maximum(seen, 0), 0]] + 1
-    return np.where(seen < 0, 0, parts).astype(np.uint8)
+def dense_times(config: WorldConfig) -> tuple[int, Floats]:
+    """Seconds around mid-clip at which poses are needed, and every which of them is a frame.
+
+    Between the frames of a slow camera the feet must be followed too; see `pose`.
+    """
+    every = max(1, int(np.ceil(POSE_RATE / config.frame_rate)))
+    count = (config.frames - 1) * every + 1
+    return every, np.asarray((np.arange(count) - (count - 1) / 2) / (config.frame_rate * every), np.float64)
 
 
 def _posed(costume: Costume, matrices: Single) -> tuple[Single, Single]:
@@ -139,16 +184,32 @@ def _darken(image: Image, seen_from: View, points: Single, crop: Floats) -> None
     dim(image, factor)
 
 
+def _behind(world: Single, seen_from: View, crop: Floats, hidden_pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which world points (N, 3) lie behind an occluder, given as pixels of the camera's crop."""
+    if not len(world) or not hidden_pixels.any():
+        return np.zeros(len(world), bool)
+    height, width = hidden_pixels.shape
+    x, y, depth = seen_from.rows @ (world.astype(np.float64) - seen_from.eye).T
+    column = np.floor((x / depth - crop[0]) / crop[2] * width).astype(int)
+    row = np.floor((y / depth - crop[1]) / crop[3] * height).astype(int)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return np.asarray(inside & hidden_pixels[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)])
+
+
 def _paint(
-    image: Image, costume: Costume, projected: Single, normals: Single, crop: Floats, seen_from: View, ambient: float
+    image: Image,
+    costume: Costume,
+    screen: Single,
+    covered: NDArray[np.int32],
+    normals: Single,
+    seen_from: View,
+    ambient: float,
 ) -> None:
     """Draw the person into the image."""
-    height, width = image.shape[:2]
-    screen = _on_screen(projected, crop, height, width)
     shade(
         screen,
         costume.faces,
-        _covered(costume, screen, height, width),
+        covered,
         normals,
         costume.cloth,
         costume.part,
@@ -171,11 +232,14 @@ def _developed(
     crop: Floats,
     occluder: Occluder | None,
     number: int,
+    night: bool,
     random: np.random.Generator,
 ) -> Image:
-    """Occluder, limited resolution, blur, tone curve and noise."""
+    """Occluder, night, limited resolution, blur, tone curve and noise."""
     if occluder is not None:
         draw_over(image, occluder, number)
+    if night:
+        image = np.asarray(image * NIGHT, np.uint8)
     size = (config.width, config.height)
     detail = min(1.0, kind.focal * float(crop[3]) / config.height)
     if detail < 0.95:
@@ -184,5 +248,5 @@ def _developed(
     image = cv2.GaussianBlur(image, (0, 0), max(0.3, kind.blur * config.height / 256))
     noise = np.frombuffer(random.bytes(2 * image.size), np.uint8).reshape(2, *image.shape)
     out = np.empty_like(image)
-    expose(image, kind.table, noise, kind.noise, out)
+    expose(image, kind.table, noise, kind.noise + NIGHT_NOISE * night, out)
     return out

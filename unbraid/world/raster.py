@@ -19,12 +19,12 @@ Bytes = NDArray[np.uint8]
 PLAIN, ROWS, COLUMNS, CHECKS, OPEN_FRONT, HALVES = range(6)
 
 
-def _compiled(function: Function) -> Function:
+def compiled(function: Function) -> Function:
     """The function as machine code, cached on disk; keeps its type."""
     return cast(Function, numba.njit(cache=True, fastmath=True, nogil=True)(function))
 
 
-@_compiled
+@compiled
 def vertex_normals(points: Single, faces: Whole, normals: Single) -> None:
     """Unit normals (V, 3) of a mesh, face normals weighted by area; faces counter-clockwise seen from outside."""
     normals[:] = 0.0
@@ -44,7 +44,7 @@ def vertex_normals(points: Single, faces: Whole, normals: Single) -> None:
             normals[v, c] /= length
 
 
-@_compiled
+@compiled
 def skin(
     points: Single, normals: Single, index: Whole, weight: Single, bones: Single, out: Single, out_normals: Single
 ) -> None:
@@ -66,7 +66,7 @@ def skin(
             out_normals[v, c] = a * p + b * q + d * r
 
 
-@_compiled
+@compiled
 def project(points: Single, rows: Single, eye: Single, out: Single) -> None:
     """Normalised image coordinates x/z, y/z and depth z in metres (V, 3); rows (3, 3): camera axes in the world."""
     for v in range(points.shape[0]):
@@ -77,7 +77,7 @@ def project(points: Single, rows: Single, eye: Single, out: Single) -> None:
         out[v, 2] = depth
 
 
-@_compiled
+@compiled
 def to_pixels(points: Single, left: float, top: float, across: float, down: float, out: Single) -> None:
     """Pixel x, pixel y, depth (V, 3) from normalised image coordinates; across, down: pixels per unit."""
     for v in range(points.shape[0]):
@@ -86,7 +86,7 @@ def to_pixels(points: Single, left: float, top: float, across: float, down: floa
         out[v, 2] = points[v, 2]
 
 
-@_compiled
+@compiled
 def rasterise(screen: Single, faces: Whole, nearness: Single, seen: Whole) -> None:
     """The nearest front-facing triangle of every pixel.
 
@@ -126,7 +126,7 @@ def rasterise(screen: Single, faces: Whole, nearness: Single, seen: Whole) -> No
                         seen[y, x] = f
 
 
-@_compiled
+@compiled
 def shade(
     screen: Single,
     faces: Whole,
@@ -207,7 +207,7 @@ def shade(
                 image[y, x, channel] = np.uint8(min(max(base * strength, 0.0), 255.0))
 
 
-@_compiled
+@compiled
 def cast_shadow(points: Single, light: Single, rows: Single, eye: Single, frame: Single, ground: Single) -> None:
     """Count in `ground` (h, w) where vertices fall on the floor z = 0 along the light.
 
@@ -228,7 +228,7 @@ def cast_shadow(points: Single, light: Single, rows: Single, eye: Single, frame:
             ground[row, column] += np.float32(1.0)
 
 
-@_compiled
+@compiled
 def bounds(points: Single, out: Single) -> None:
     """Least and greatest x and y of points (V, 3): out (2, 2), rows least, greatest."""
     left = top = np.float32(np.inf)
@@ -239,7 +239,7 @@ def bounds(points: Single, out: Single) -> None:
     out[0, 0], out[0, 1], out[1, 0], out[1, 1] = left, top, right, bottom
 
 
-@_compiled
+@compiled
 def dim(image: Bytes, factor: Single) -> None:
     """Multiply image (H, W, 3) by factor (H, W) in 0..1."""
     for y in range(image.shape[0]):
@@ -249,7 +249,7 @@ def dim(image: Bytes, factor: Single) -> None:
                     image[y, x, c] = np.uint8(np.float32(image[y, x, c]) * factor[y, x])
 
 
-@_compiled
+@compiled
 def expose(image: Bytes, table: Bytes, noise: Bytes, strength: float, out: Bytes) -> None:
     """What the sensor stores: a tone curve per channel, table (256, 3), then noise of `strength` grey levels.
 

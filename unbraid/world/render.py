@@ -11,33 +11,27 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
 from itertools import groupby
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import pandas as pd
 
-from unbraid.data.sets.folder import INDEX, save_frames, save_index
+from unbraid.data.sets.folder import INDEX
 from unbraid.progress import track
 from unbraid.world.config import WorldConfig
-from unbraid.world.motion import MotionSource, walk
-from unbraid.world.people import TEST, TRAIN, factors, person
-from unbraid.world.plan import Shot, labels, plan
-from unbraid.world.seeds import Purpose, stream
-from unbraid.world.wardrobe import draw_outfit
+from unbraid.world.motion import MotionSource, Procedural
+from unbraid.world.people import person
+from unbraid.world.plan import Shot, plan, protocols
+from unbraid.world.store import STAGING, camera_of, claim, finished, outfit_of, save, write_tables
 
 if TYPE_CHECKING:
-    from unbraid.world.camera import Camera
+    from unbraid.world.holding import Held
+    from unbraid.world.picture import Actor
 
 # Raised whenever the same config gives other pixels, so that old worlds are not continued with new code.
-VERSION = 1
-PLAN = "world.json"
-IDENTITIES = "identities.parquet"
-OUTFITS = "outfits.parquet"
-STAGING = ".unfinished"
+VERSION = 2
 
 
 def _stopping() -> bool:
@@ -45,31 +39,44 @@ def _stopping() -> bool:
     return False
 
 
-def render(config: WorldConfig, out: Path, *, workers: int | None = None, motion: MotionSource = walk) -> Path:
-    """The folder `out`, holding the world of `config` as a tracklet folder (see `data.sets.folder`).
+def render(
+    config: WorldConfig,
+    out: Path,
+    *,
+    workers: int | None = None,
+    motion: MotionSource | None = None,
+    name: str = "world",
+) -> Path:
+    """The folder `out`, holding the world of `config` as a tracklet folder; see `store` for what else lies there.
 
-    Beside the index stand identities.parquet (body, words and style of every person) and outfits.parquet (every
-    factor of every outfit). Equal configs give equal bytes for any number of workers. A finished world is
-    returned at once; an interrupted one is continued, finished tracklets are kept. Only one process may render
-    into a folder.
+    Equal configs give equal bytes for any number of workers. A finished world is returned at once; an interrupted one
+    is continued, finished tracklets are kept. Only one process may render into a folder.
 
     workers: processes; all usable cores when absent. 1 renders in this process. More start fresh interpreters, so
     a script must call this under `if __name__ == "__main__":`.
-    motion: how people move, a function that can be imported by name.
+    motion: how people move; procedural when absent, or recorded people (see `capture.open_motion`).
+    name: what results call the benchmark.
 
-    Raises ValueError when `out` is a file, holds something else or another world; OSError when it cannot be
-    written; ChildProcessError when a worker process dies.
+    Raises ValueError when `out` is a file, holds something else or another world, or the motion lacks an action;
+    OSError when it cannot be written; ChildProcessError when a worker process dies.
 
         from unbraid.world import WorldConfig, render
         render(WorldConfig(train_identities=10, test_identities=5), Path("world"))
     """
-    out = Path(out)
+    out, motion = Path(out), motion or Procedural()
     count = _cores() if workers is None else workers
     if count < 1:
         raise ValueError(f"workers = {workers} must be at least 1; leave it out to use all cores")
-    _claim(out, config, motion)
+    lacking = sorted(set(config.actions) - set(motion.actions))
+    if lacking:
+        raise ValueError(
+            f"the source of motion knows {', '.join(motion.actions)}, but not {', '.join(lacking)}; name the actions "
+            f"that the world shall have"
+        )
+    origin = _origin(config, motion, name)
+    claim(out, origin)
     shots = plan(config)
-    missing = [shot for shot in shots if not _finished(out, shot, config.frames)]
+    missing = [shot for shot in shots if not finished(config, out, shot)]
     if not missing and (out / INDEX).is_file():
         return out
     try:
@@ -77,8 +84,7 @@ def render(config: WorldConfig, out: Path, *, workers: int | None = None, motion
         tasks = [list(group) for _, group in groupby(missing, key=lambda shot: shot.place[:3])]
         _work(config, out, tasks, min(count, max(1, len(tasks))), motion)
         shutil.rmtree(out / STAGING, ignore_errors=True)
-        _write_tables(config, out)
-        save_index(out, [_row(config, out, shot) for shot in shots], _origin(config, motion))
+        write_tables(config, out, shots, origin)
     except ChildProcessError:
         raise
     except OSError as error:
@@ -90,58 +96,11 @@ def render(config: WorldConfig, out: Path, *, workers: int | None = None, motion
     return out
 
 
-def _claim(out: Path, config: WorldConfig, motion: MotionSource) -> None:
-    """Make the folder and write down which world it is for, or check that it is already for this one."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; name a folder for the world")
-    mark, wanted = out / PLAN, _origin(config, motion)
-    if mark.is_file():
-        found = _read_plan(mark)
-        if found != wanted:
-            raise ValueError(
-                f"{out} holds another world ({_difference(found, wanted)}); choose another folder, or delete this one "
-                f"to render it anew"
-            )
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty and holds no world; choose a new or empty folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        unfinished = mark.with_suffix(".part")
-        unfinished.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-        os.replace(unfinished, mark)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write into {out}: {error}; choose a folder that can be written") from error
-
-
-def _read_plan(mark: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{mark} is not valid JSON ({error}); delete the folder and render it anew") from error
-    return found
-
-
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """Names of what differs, with both values."""
-    old, new = ({**world, **world.get("config", {})} for world in (found, wanted))
-    names = [n for n in sorted(old.keys() | new.keys()) if n != "config" and old.get(n) != new.get(n)]
-    return ", ".join(f"{name} is {old.get(name)!r} there, {new.get(name)!r} asked" for name in names[:4])
-
-
-def _origin(config: WorldConfig, motion: MotionSource) -> dict[str, Any]:
-    """What origin.json says: everything that decides the pixels."""
-    name = f"{getattr(motion, '__module__', '?')}.{getattr(motion, '__qualname__', type(motion).__qualname__)}"
-    return {"name": "world", "synthetic": True, "version": VERSION, "motion": name, "config": asdict(config)}
-
-
-def _finished(out: Path, shot: Shot, frames: int) -> bool:
-    """Whether all frames of the tracklet are there; folders appear whole, so only deletions leave gaps."""
-    try:
-        with os.scandir(out / "frames" / shot.key) as found:
-            return sum(entry.stat().st_size > 0 for entry in found) == frames
-    except FileNotFoundError:
-        return False
+def _origin(config: WorldConfig, motion: MotionSource, name: str) -> dict[str, Any]:
+    """What origin.json says: everything that decides the pixels, and how they are meant to be used."""
+    shown = json.loads(json.dumps(asdict(config)))
+    facts = {"name": name, "synthetic": True, "version": VERSION, "motion": motion.name, "config": shown}
+    return {**facts, "protocols": protocols(config)}
 
 
 def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: int, motion: MotionSource) -> None:
@@ -165,8 +124,9 @@ def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: 
         ) from error
     finally:
         # Also after Ctrl-C: workers ignore the signal, end their present tracklet and leave.
-        stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)
+        with _patient():
+            stop.set()
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -178,6 +138,19 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """No Ctrl-C meanwhile: a second one would tear down the queues that the workers still wait on, for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_worker(stop: Event) -> None:
@@ -197,58 +170,17 @@ def _start_worker(stop: Event) -> None:
 
 
 def _render_task(config: WorldConfig, out: Path, shots: Sequence[Shot], motion: MotionSource) -> None:
-    """Render and store some tracklets of one person in one outfit."""
-    from unbraid.world.picture import actor, pictures
+    """Render and store some shots of one person in one outfit."""
+    from unbraid.world.picture import actor, record
 
-    group, number, outfit, _ = shots[0].place
-    who = actor(config, person(config, group, number), draw_outfit(config, group, number, outfit))
+    someone, worn = person(config, *shots[0].place[:2]), outfit_of(config, shots[0])
+    actors: dict[Held, Actor] = {}
     for shot in shots:
         if _stopping():
             return
-        random = stream(config.seed, Purpose.CLIP, *shot.place)
-        images = pictures(config, who, _camera(config, shot.camera), shot.view, random, motion)
-        # A folder is moved into place whole: what lies under frames/ is always complete.
-        save_frames(out / STAGING, shot.key, images, quality=config.jpeg_quality)
-        goal = out / "frames" / shot.key
-        if goal.exists():
-            shutil.rmtree(goal)
-        goal.parent.mkdir(exist_ok=True)
-        os.replace(out / STAGING / "frames" / shot.key, goal)
-
-
-@lru_cache(maxsize=128)
-def _camera(config: WorldConfig, number: int) -> "Camera":
-    """Cameras are painted once per process."""
-    from unbraid.world.camera import camera
-
-    return camera(config, number)
-
-
-def _row(config: WorldConfig, out: Path, shot: Shot) -> dict[str, Any]:
-    """The index row of a rendered tracklet."""
-    names = sorted(f"frames/{shot.key}/{name}" for name in os.listdir(out / "frames" / shot.key))
-    fixed = {"key": shot.key, "split": shot.split, "modality": "rgb", "identity": shot.identity, "frames": names}
-    return {**fixed, **labels(config, shot)}
-
-
-def _write_tables(config: WorldConfig, out: Path) -> None:
-    """The factors of every person and every outfit."""
-    people, clothes = [], []
-    for group, count, outfits in (
-        (TRAIN, config.train_identities, config.train_outfits),
-        (TEST, config.test_identities, config.test_outfits),
-    ):
-        for number in range(count):
-            someone = person(config, group, number)
-            people.append(factors(someone))
-            for outfit in range(outfits):
-                name = f"{someone.identity}-o{outfit}"
-                worn = asdict(draw_outfit(config, group, number, outfit))
-                clothes.append({"clothes": name, "identity": someone.identity, **worn})
-    for name, rows in ((IDENTITIES, people), (OUTFITS, clothes)):
-        unfinished = out / (name + ".part")
-        pd.DataFrame(rows).to_parquet(unfinished, index=False)
-        os.replace(unfinished, out / name)
+        if shot.held not in actors:
+            actors[shot.held] = actor(config, someone, worn, shot.held)
+        save(config, out, shot, record(config, actors[shot.held], camera_of(config, shot.camera), shot, motion))
 
 
 def _cores() -> int:

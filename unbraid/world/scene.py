@@ -7,17 +7,18 @@ from numpy.typing import NDArray
 from unbraid.world.skeleton import Floats
 
 HEIGHT, WIDTH, HORIZON = 720, 1280, 240
+PLACES = ("street", "park", "hall", "yard")
 Canvas = NDArray[np.float32]
 
 
-def paint(random: np.random.Generator) -> NDArray[np.uint8]:
-    """One place (HEIGHT, WIDTH, 3) RGB with its horizon in row HORIZON."""
+def paint(random: np.random.Generator) -> tuple[str, NDArray[np.uint8]]:
+    """One place: its kind (of PLACES) and its picture (HEIGHT, WIDTH, 3) RGB with the horizon in row HORIZON."""
     canvas = np.zeros((HEIGHT, WIDTH, 3), np.float32)
-    place = [_street, _park, _hall, _yard][int(random.integers(4))]
-    place(canvas, random)
+    number = int(random.integers(len(PLACES)))
+    (_street, _park, _hall, _yard)[number](canvas, random)
     canvas += _grain(random, HEIGHT, WIDTH)[..., None]
     canvas = cv2.GaussianBlur(canvas, (0, 0), 1.2)
-    return np.asarray(np.clip(canvas, 0, 255), np.uint8)
+    return PLACES[number], np.asarray(np.clip(canvas, 0, 255), np.uint8)
 
 
 def _street(canvas: Canvas, random: np.random.Generator) -> None:

@@ -13,6 +13,10 @@ class Purpose(IntEnum):
     CAMERA = 3
     ORDER = 4
     CLIP = 5
+    MASK = 6
+    LIDAR = 7
+    CAPTION = 8
+    WARDROBE = 9
 
 
 def stream(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
