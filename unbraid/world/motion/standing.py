@@ -16,10 +16,11 @@ WIDTH = 0.125
 
 @dataclass(eq=False)
 class Stance:
-    """Where hips and feet of someone are who acts in place; every field may be a number or (T,).
+    """Where hips and feet of someone are who acts in place; every number may change with time, (T,).
 
-    back, side, height: of the hips. pitch, bend, twist, tilt, nod: see `Figure.trunk`. heels: pitch of both feet.
-    feet: ankle (T, 3) and orientation (T, 3, 3) by side, for feet that do not stand where they stood.
+    phase (T,): cycles. back, side, height: of the hips over the middle of the feet, leg lengths. pitch, bend, twist,
+    tilt, nod: see `Figure.trunk`. roll: of the pelvis sideways. heels: pitch of both feet. heading: of the person.
+    Angles in radians.
     """
 
     style: Style
@@ -37,7 +38,10 @@ class Stance:
     heading: Floats | float = 0.0
 
     def figure(self, feet: dict[int, tuple[Floats, Floats]] | None = None) -> tuple[Figure, Floats]:
-        """The figure without arms, and the height (T,) of its lowest sole."""
+        """The figure without arms, and the height (T,) of its lowest sole.
+
+        feet: ankle (T, 3) and orientation (T, 3, 3) by side (+1 left), for feet that do not both stand.
+        """
         still = np.zeros_like(self.phase)
         figure = Figure(still + self.heading)
         idle = np.sin(2 * np.pi * self.phase)
