@@ -105,7 +105,9 @@ def hidden(thing: Occluder | None, frame: int, height: int, width: int) -> NDArr
 
 
 def _smooth(values: Floats, frames: float) -> Floats:
-    """values (T, D) averaged over time with a bell of `frames` frames; ends count with the frames there are."""
-    apart = np.subtract.outer(np.arange(len(values)), np.arange(len(values)))
-    bell = np.exp(-0.5 * (apart / (0.5 * frames)) ** 2)
-    return np.asarray(bell @ values / bell.sum(1, keepdims=True))
+    """values (T, D) with what deviates from their straight line averaged over time by a bell of `frames` frames."""
+    time = np.arange(len(values)) - (len(values) - 1) / 2
+    slope = time @ (values - values.mean(0)) / max(float(time @ time), 1e-9)
+    line = values.mean(0) + time[:, None] * slope
+    bell = np.exp(-0.5 * (np.subtract.outer(time, time) / (0.5 * frames)) ** 2)
+    return np.asarray(line + bell @ (values - line) / bell.sum(1, keepdims=True))

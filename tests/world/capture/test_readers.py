@@ -89,7 +89,7 @@ def test_skeleton_is_the_one_of_the_subject_or_the_only_one(tmp_path: Path) -> N
         (lambda text: text.replace("\n1\n", "\n"), "expected the number of the first frame"),
     ],
 )
-def test_damaged_amc(tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_amc(tmp_path: Path, change, message: str) -> None:
     write(tmp_path / "a.asf", asf())
     path = write(tmp_path / "a_1.amc", change(amc([{}, {}])))
     with pytest.raises(ValueError, match=message):

@@ -41,9 +41,9 @@ def folder(root: Path, **frames: int) -> Path:
     return root
 
 
-def ask(source: Capture, seed: int = 0, style: Style = MIDDLE, times: Floats = TIMES, **what: object):  # type: ignore[no-untyped-def]
+def ask(source: Capture, seed: int = 0, style: Style = MIDDLE, times: Floats = TIMES, **what: object):
     call = {"action": "walk", "session": 0, **what}
-    return source(style, times, np.random.default_rng(seed), **call)  # type: ignore[arg-type]
+    return source(style, times, np.random.default_rng(seed), **call)
 
 
 def test_folders_name_actions_and_files_name_subjects(tmp_path: Path) -> None:
@@ -248,6 +248,10 @@ def test_every_field_of_the_style_acts_and_gains_act_as_gains(tmp_path: Path) ->
     tilt = Rotation.from_matrix(leaning[0, INDEX["spine"]] @ leaning[0, INDEX["chest"]])
     plain_tilt = Rotation.from_matrix(rotations[0, INDEX["spine"]] @ rotations[0, INDEX["chest"]])
     assert (tilt * plain_tilt.inv()).as_rotvec() == pytest.approx([0.1, 0, 0], abs=1e-9)
+    # Arms hang as before when the trunk leans: clavicles are still here, so spine, chest and arm make the whole turn.
+    chain = [INDEX[bone] for bone in ("spine", "chest", "left_upper_arm")]
+    hanging, before = (r[:, chain[0]] @ r[:, chain[1]] @ r[:, chain[2]] for r in (leaning, rotations))
+    assert np.allclose(hanging, before)
 
 
 def test_tempo_is_the_recorded_one_times_the_cadence(tmp_path: Path) -> None:
@@ -256,6 +260,8 @@ def test_tempo_is_the_recorded_one_times_the_cadence(tmp_path: Path) -> None:
     speeds = [-float(np.diff(motion.translation[:, 1]).mean() * 60) for motion in (slow, fast)]
     assert speeds[0] == pytest.approx(120 / 85, rel=1e-3)  # leg lengths per second
     assert speeds[1] == pytest.approx(1.1 * speeds[0], rel=1e-3)
+    far = ask(source, style=replace(MIDDLE, stride=1.1)).translation
+    assert np.allclose(far[:, :2], 1.1 * slow.translation[:, :2])  # longer strides lead further
 
 
 def test_carrying_is_walking_with_a_box(tmp_path: Path) -> None:

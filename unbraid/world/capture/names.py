@@ -28,7 +28,7 @@ WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 @dataclass(frozen=True, eq=False)
 class Roles:
     """joints: number of the joint that turns each of our nineteen bones. tips: the joint at the far end of a limb
-    bone. axes (3, 3): from the axes of the file to ours (x left, y back, z up), a turned and mirrored-free frame."""
+    bone. axes (3, 3): rotation from the axes of the file to ours, x left, y back, z up."""
 
     joints: dict[str, int]
     tips: dict[str, int]
@@ -81,7 +81,7 @@ def roles(clip: Clip) -> Roles:
 
 
 def _meaning(joint: str) -> str:
-    """'left thigh' for 'mixamorig:LeftUpLeg' would be 'left upleg': the side and the longest known end of a name."""
+    """'left upleg' for 'mixamorig:LeftUpLeg': the side and the longest known end of a name, empty when unknown."""
     words = [w.lower() for w in WORD.findall(joint.rsplit(":", 1)[-1]) if not w.isdigit()]
     side = next((SIDE_WORDS[w] for w in words if w in SIDE_WORDS), "")
     rest = [w for w in words if w not in SIDE_WORDS]
