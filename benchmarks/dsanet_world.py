@@ -21,12 +21,12 @@ import torch
 
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.colour import colour_embeddings
+from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.data.sets.folder import read
 from unbraid.demo import demo_world
 from unbraid.evaluate import Result, bootstrap, evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import leakage
-from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.recipe import find_recipe
 from unbraid.report.gather import join
 from unbraid.spaces import Embeddings

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from unbraid.evaluate import evaluate
 from unbraid.data.protocols import CAMERA_CHANGE
+from unbraid.evaluate import evaluate
 from unbraid.search import search
 from unbraid.spaces import Embeddings, Spaces
 

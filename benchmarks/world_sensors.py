@@ -17,9 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unbraid.world.body import body_model
-from unbraid.world.lidar import Scanner, depth_map, scan
-from unbraid.world.silhouette import draw_faults, normalised, segmented
+from unbraid.world.people.body import body_model
+from unbraid.world.sensors.lidar import Scanner, depth_map, scan
+from unbraid.world.sensors.silhouette import draw_faults, normalised, segmented
 
 
 def milliseconds(work: Callable[[], Any], repeats: int) -> float:

@@ -1,4 +1,4 @@
-"""Builds `unbraid/world/body.safetensors`, the shape space of the built-in synthetic people.
+"""Builds `unbraid/world/people/body.safetensors`, the shape space of the built-in synthetic people.
 
     ANNY_CACHE_DIR=<folder> python scripts/build_body.py [--compare EARLIER.npz] [--out FILE]
 
@@ -206,7 +206,7 @@ def residual(basis: Array, mean: Array, points: Array, name: str) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).resolve().parents[1] / "unbraid" / "world" / "body.safetensors"
+    default = Path(__file__).resolve().parents[1] / "unbraid" / "world" / "people" / "body.safetensors"
     parser.add_argument("--out", type=Path, default=default)
     parser.add_argument("--count", type=int, default=320, help="random adults")
     parser.add_argument("--components", type=int, default=16)

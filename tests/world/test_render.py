@@ -21,9 +21,9 @@ from safetensors.numpy import load_file
 from unbraid.data.media import read_frames
 from unbraid.data.sets.folder import read
 from unbraid.world import WorldConfig, render, store
-from unbraid.world.captions import aspects_of
-from unbraid.world.lidar import depth_map
 from unbraid.world.motion import Procedural
+from unbraid.world.sensors.lidar import depth_map
+from unbraid.world.text.captions import aspects_of
 
 # The package's attribute of this name is the function.
 rendering = importlib.import_module("unbraid.world.render")

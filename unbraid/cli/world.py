@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from unbraid.cli.output import parse, show
 
 if TYPE_CHECKING:
+    from unbraid.world import WorldConfig
     from unbraid.world.motion import MotionSource
 
 USAGE = """usage: unbraid world COMMAND [NAME or FOLDER] ...
@@ -70,14 +71,16 @@ def run(arguments: Sequence[str]) -> None:
         Args:
             out: Folder to write; a finished world of the same config is left as it is.
             config: The world.
-            motion: Recorded motion: a .bvh or .amc file, a folder of them, or a packed .npz. Procedural by default.
+            motion: Recorded motion: a .bvh or .amc file, a folder of them, or a packed .npz. People then do what the
+                recordings show, unless --actions names some of it.
             workers: Processes; all cores by default.
             json: Print the result as JSON.
         """
         from unbraid.world import render as make
 
         name = named.name if config == named.config and motion is None else "world"
-        folder = make(config, out, workers=workers, motion=_source(motion), name=name)
+        source = _source(motion)
+        folder = make(_doing(config, source), out, workers=workers, motion=source, name=name)
         show({"root": str(folder)}, f"World: {folder}", json)
 
     def sheets(out: Path, config: Config = named.config, motion: Path | None = None, json: bool = False) -> None:
@@ -91,10 +94,22 @@ def run(arguments: Sequence[str]) -> None:
         """
         from unbraid.world.show import show as draw
 
-        paths = draw(config, out, motion=_source(motion))
+        source = _source(motion)
+        paths = draw(_doing(config, source), out, motion=source)
         show([str(path) for path in paths], "\n".join(str(path) for path in paths), json)
 
     parse(render if verb == "render" else sheets, f"world {verb}", rest)
+
+
+def _doing(config: "WorldConfig", source: "MotionSource | None") -> "WorldConfig":
+    """The config with the actions of recorded motion where it names none of its own."""
+    from dataclasses import replace
+
+    from unbraid.world.config import ACTIONS
+
+    if source is None or config.actions != ACTIONS:
+        return config
+    return replace(config, actions=source.actions, walking=config.walking if "walk" in source.actions else 0.0)
 
 
 def _source(path: Path | None) -> "MotionSource | None":

@@ -72,7 +72,7 @@ def named_world(name: str) -> NamedWorld:
     for part, known in ((kind, tuple(KINDS)), (size, SIZES), (role, tuple(SEEDS))):
         if part not in known or more:
             near = difflib.get_close_matches(part, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near and not more else ""
+            hint = f"; did you mean {near[0]!r}?" if near and not more else "."
             raise ValueError(
                 f"there is no world {name!r}{hint} Names are KIND/SIZE/WORLD with KIND of {', '.join(KINDS)}, "
                 f"SIZE of {', '.join(SIZES)} and WORLD of {', '.join(SEEDS)}, such as {START}clothes/small/dev"

@@ -16,11 +16,11 @@ from unbraid.data.protocols import (
     SAME_ACTIVITY_OTHER_CAMERA,
     SAME_CLOTHES,
 )
+from unbraid.world.clothes.holding import Held
+from unbraid.world.clothes.wardrobe import held_of
 from unbraid.world.config import WorldConfig, view_name
-from unbraid.world.holding import Held
-from unbraid.world.people import GROUPS, TEST, TRAIN, identity_name
+from unbraid.world.people.person import GROUPS, TEST, TRAIN, identity_name
 from unbraid.world.seeds import Purpose, stream
-from unbraid.world.wardrobe import held_of
 
 UNIFORM = "uniform"
 

@@ -22,13 +22,13 @@ from unbraid.data.sets.folder import INDEX
 from unbraid.progress import track
 from unbraid.world.config import WorldConfig
 from unbraid.world.motion import MotionSource, Procedural
-from unbraid.world.people import person
+from unbraid.world.people.person import person
 from unbraid.world.plan import Shot, plan, protocols
 from unbraid.world.store import STAGING, camera_of, claim, finished, outfit_of, save, write_tables
 
 if TYPE_CHECKING:
-    from unbraid.world.holding import Held
-    from unbraid.world.picture import Actor
+    from unbraid.world.clothes.holding import Held
+    from unbraid.world.sensors.picture import Actor
 
 # Raised whenever the same config gives other pixels, so that old worlds are not continued with new code.
 VERSION = 2
@@ -171,7 +171,7 @@ def _start_worker(stop: Event) -> None:
 
 def _render_task(config: WorldConfig, out: Path, shots: Sequence[Shot], motion: MotionSource) -> None:
     """Render and store some shots of one person in one outfit."""
-    from unbraid.world.picture import actor, record
+    from unbraid.world.sensors.picture import actor, record
 
     someone, worn = person(config, *shots[0].place[:2]), outfit_of(config, shots[0])
     actors: dict[Held, Actor] = {}

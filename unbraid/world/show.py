@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from unbraid.data.protocols import CONDITIONS
 from unbraid.progress import track
-from unbraid.world.camera import camera
+from unbraid.world.clothes.wardrobe import draw_outfit
 from unbraid.world.config import WorldConfig, view_name
 from unbraid.world.motion import MotionSource, Procedural
-from unbraid.world.people import TEST, person
-from unbraid.world.picture import Recording, actor, record
+from unbraid.world.people.person import TEST, person
 from unbraid.world.plan import Shot
-from unbraid.world.wardrobe import draw_outfit
+from unbraid.world.sensors.camera import camera
+from unbraid.world.sensors.picture import Recording, actor, record
 
 Image = NDArray[np.uint8]
 Row = tuple[str, Recording]
@@ -87,14 +87,15 @@ def _take(
     motion: MotionSource,
     number: int,
     *,
-    action: str = "walk",
+    action: str = "",
     outfit: int = 0,
     condition: str = "any",
     place: int = 0,
     view: int = 1,
     tracklet: int = 0,
 ) -> Recording:
-    """One shot of test person `number`."""
+    """One shot of test person `number`; they walk, or do the first thing that the motion knows."""
+    usual = "walk" if "walk" in motion.actions else motion.actions[0]
     worn = draw_outfit(config, TEST, number, outfit, condition=condition)
     shot = Shot(
         place=(TEST, number, outfit, tracklet),
@@ -103,7 +104,7 @@ def _take(
         condition=condition,
         camera=place,
         view=view % config.views,
-        action=action,
+        action=action or usual,
         night=condition == "night",
     )
     who = actor(config, person(config, TEST, number), worn, shot.held)
@@ -112,7 +113,7 @@ def _take(
 
 def _actions(config: WorldConfig, motion: MotionSource) -> Iterator[Row]:
     slow = replace(config, views=8, frame_rate=6.0)
-    for number, action in enumerate(motion.actions):
+    for number, action in enumerate(config.actions):
         for view in (1, 2):
             taken = _take(slow, motion, number % PEOPLE, action=action, view=view, condition="normal", tracklet=view)
             yield f"{action}, seen from the {view_name(slow, view)}", taken

@@ -10,7 +10,7 @@ from unbraid.world.capture.bvh import read_bvh
 from unbraid.world.capture.clip import Clip
 from unbraid.world.capture.names import roles
 from unbraid.world.capture.retarget import CLEARANCE, Recording, between_frames, retarget
-from unbraid.world.skeleton import INDEX, PARENTS, SIDES, Floats, forward_kinematics
+from unbraid.world.people.skeleton import INDEX, PARENTS, SIDES, Floats, forward_kinematics
 
 # What our limbs are called in the hand-made file, with the joint at their end.
 LIMBS = {

@@ -10,10 +10,10 @@ from tests.world.capture.files import amc, asf, bvh, bvh_row, real, write
 from unbraid.world.capture import Capture, open_motion
 from unbraid.world.capture.restyle import restyle
 from unbraid.world.capture.takes import Part, Take, parts_of, places, pool
-from unbraid.world.holding import hold
+from unbraid.world.clothes.holding import hold
 from unbraid.world.motion import Style
 from unbraid.world.motion.style import STYLE_RANGES
-from unbraid.world.skeleton import INDEX, Floats
+from unbraid.world.people.skeleton import INDEX, Floats
 
 MIDDLE = Style(**{name: (low + high) / 2 for name, (low, high) in STYLE_RANGES.items()})
 TIMES = (np.arange(49) - 24) / 60

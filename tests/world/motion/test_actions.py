@@ -9,7 +9,7 @@ from unbraid.world.motion.clip import MotionSource
 from unbraid.world.motion.jump import jump_at
 from unbraid.world.motion.run import GRAVITY
 from unbraid.world.motion.style import Style, stronger_arm, stronger_leg
-from unbraid.world.skeleton import INDEX, PARENTS
+from unbraid.world.people.skeleton import INDEX, PARENTS
 
 RATE = 60
 TIMES = (np.arange(241) - 120) / RATE

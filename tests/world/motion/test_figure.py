@@ -5,7 +5,7 @@ from scipy.interpolate import PchipInterpolator
 from unbraid.world.motion.figure import HEEL, HIP, SHANK, THIGH, TOE, Figure, foot_at, lowest, two_bones
 from unbraid.world.motion.keys import driven, keyed
 from unbraid.world.motion.style import Style
-from unbraid.world.skeleton import BONES, INDEX, forward_kinematics, turn
+from unbraid.world.people.skeleton import BONES, INDEX, forward_kinematics, turn
 
 
 def figure_joints():

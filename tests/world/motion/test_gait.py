@@ -9,7 +9,7 @@ from unbraid.world.motion.gait import curves, leg_angles, steps
 from unbraid.world.motion.run import GRAVITY, RUN, bounce, run_at
 from unbraid.world.motion.style import Style, draw_style
 from unbraid.world.motion.walk import WALK, walk_at
-from unbraid.world.skeleton import INDEX, forward_kinematics
+from unbraid.world.people.skeleton import INDEX, forward_kinematics
 
 PHASE = np.linspace(0, 1, 101)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from unbraid.world.capture.clip import END, Clip
 from unbraid.world.capture.text import Lines, euler
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 POSITIONS = ("xposition", "yposition", "zposition")
 ROTATIONS = ("xrotation", "yrotation", "zrotation")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 END = " end"
 SHORTEST = 0.5

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbraid.world.capture.clip import END, Clip
-from unbraid.world.skeleton import SIDES, Floats
+from unbraid.world.people.skeleton import SIDES, Floats
 
 # Limb joints by the end of their name without side, the better name first: 'Bip01 L Thigh' ends in 'thigh',
 # 'LeftUpLeg' in 'upleg', 'shin.R' in 'shin'. A shoulder is an upper arm where nothing better is there.

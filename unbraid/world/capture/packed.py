@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from unbraid.world.capture.clip import END, Clip
 from unbraid.world.capture.text import euler
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 UNIT = 0.056444
 COLUMNS = 117

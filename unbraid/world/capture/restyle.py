@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from unbraid.world.motion import Style
 from unbraid.world.motion.style import STYLE_RANGES
-from unbraid.world.skeleton import INDEX, SIDES, Floats, turn
+from unbraid.world.people.skeleton import INDEX, SIDES, Floats, turn
 
 # Radians of deviation from the mean at which a gain has half its effect. Walking stays below it; a jump or a throw
 # goes far beyond, where a full gain would push arms through the trunk.

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from unbraid.world.capture.clip import Clip
 from unbraid.world.capture.names import Roles, roles
-from unbraid.world.skeleton import BONES, INDEX, PARENTS, SIDES, Floats, turn, turn_between
+from unbraid.world.people.skeleton import BONES, INDEX, PARENTS, SIDES, Floats, turn, turn_between
 
 # An arm that hangs in our neutral pose already keeps clear of the hips (`pose.arm_clearance`), and so does a recorded
 # one: without this angle, radians, arms would stand away twice. Not in a paper; the usual clearance of our bodies.

@@ -13,7 +13,7 @@ from unbraid.world.capture.restyle import gain, restyle
 from unbraid.world.capture.retarget import Recording, between_frames, retarget
 from unbraid.world.capture.takes import SESSIONS, Part, Take, parts_of, places, pool
 from unbraid.world.motion import Motion, Style
-from unbraid.world.skeleton import INDEX, Floats, turn
+from unbraid.world.people.skeleton import INDEX, Floats, turn
 
 # Frames of recordings that one process keeps, about 1.4 kB each.
 KEPT_FRAMES = 40_000
@@ -73,7 +73,7 @@ class Capture:
         motion = Motion(rotations=rotations, translation=path @ facing.T, lift=moved.lift)
         if not held:
             return motion
-        from unbraid.world.holding import hold
+        from unbraid.world.clothes.holding import hold
 
         return hold(motion, "box")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unbraid.world.capture.clip import SHORTEST
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 SESSIONS = (0, 1)
 GAP_SECONDS, GAP_SHARE = 1.0, 0.2

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from unbraid.world.skeleton import Floats, turn
+from unbraid.world.people.skeleton import Floats, turn
 
 
 class Lines:

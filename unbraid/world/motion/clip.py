@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from unbraid.world.motion.style import Style
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unbraid.world.motion.style import Style, gain
-from unbraid.world.skeleton import BONES, INDEX, PARENTS, SIDES, Floats, turn
+from unbraid.world.people.skeleton import BONES, INDEX, PARENTS, SIDES, Floats, turn
 
 DEGREE = np.pi / 180
 # Means over 60 drawn adults in shoes, in leg lengths.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unbraid.world.motion.figure import two_bones
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 SOFTNESS = 0.002
 # Soles up to about this height above the lowest one bear the body.

@@ -8,7 +8,7 @@ import numpy as np
 
 from unbraid.world.motion.figure import DEGREE, SHANK, THIGH, Figure, foot_at, lowest
 from unbraid.world.motion.style import Style, gain
-from unbraid.world.skeleton import SIDES, Floats
+from unbraid.world.people.skeleton import SIDES, Floats
 
 HARMONICS = 5
 GRID = 96

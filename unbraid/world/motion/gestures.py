@@ -10,7 +10,7 @@ from unbraid.world.motion.figure import DEGREE, INWARD, TOE, Figure
 from unbraid.world.motion.keys import keyed
 from unbraid.world.motion.standing import HEIGHT, Stance, idle_arm, in_place
 from unbraid.world.motion.style import Style, gain, stronger_arm, varied
-from unbraid.world.skeleton import SIDES, Floats
+from unbraid.world.people.skeleton import SIDES, Floats
 
 SQUAT_SECONDS, WAVE_SECONDS, REACH_SECONDS = 2.0, 1.9, 1.9
 

@@ -8,7 +8,7 @@ from unbraid.world.motion.keys import driven
 from unbraid.world.motion.run import GRAVITY
 from unbraid.world.motion.standing import HEIGHT, Stance, in_place
 from unbraid.world.motion.style import Style, gain, varied
-from unbraid.world.skeleton import SIDES, Floats
+from unbraid.world.people.skeleton import SIDES, Floats
 
 GROUND_SECONDS, FLIGHT_SECONDS = 1.25, 0.38
 # Shares of the time on the ground: deepest crouch, take-off; after landing: heels down, softest, upright again.

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.interpolate import BPoly, PchipInterpolator
 
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 Key = tuple[float, float]
 Turn = tuple[float, float, float]

@@ -10,7 +10,7 @@ from unbraid.world.motion.figure import DEGREE, foot_at
 from unbraid.world.motion.keys import keyed
 from unbraid.world.motion.standing import HEIGHT, WIDTH, Stance, idle_arm, in_place
 from unbraid.world.motion.style import Style, gain, stronger_leg, varied
-from unbraid.world.skeleton import SIDES, Floats
+from unbraid.world.people.skeleton import SIDES, Floats
 
 KICK_SECONDS, TURN_SECONDS = 1.7, 1.0
 TURN_PER_CYCLE = 65 * DEGREE

@@ -13,7 +13,7 @@ from unbraid.world.motion.legwork import kick, turn_around
 from unbraid.world.motion.run import run
 from unbraid.world.motion.style import Style
 from unbraid.world.motion.walk import walk
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Procedural:
 def carry(style: Style, times: Floats, random: np.random.Generator) -> Motion:
     """Walk with a box in both hands."""
     # Here, because `holding` builds on motions.
-    from unbraid.world.holding import hold
+    from unbraid.world.clothes.holding import hold
 
     return hold(walk(style, times, random), "box")
 

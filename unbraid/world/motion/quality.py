@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unbraid.world.skeleton import Floats
+from unbraid.world.people.skeleton import Floats
 
 # A foot whose lowest point is nearer to the ground than this bears, metres.
 CONTACT = 0.005

@@ -6,7 +6,7 @@ from unbraid.world.motion.clip import Motion
 from unbraid.world.motion.figure import DEGREE, Figure
 from unbraid.world.motion.gait import Gait, steps, stride
 from unbraid.world.motion.style import Style, gain, varied
-from unbraid.world.skeleton import SIDES, Floats, turn
+from unbraid.world.people.skeleton import SIDES, Floats, turn
 
 # 9.81 m/s2 in leg lengths of 0.8 m.
 GRAVITY = 12.26

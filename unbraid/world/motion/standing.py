@@ -7,7 +7,7 @@ import numpy as np
 from unbraid.world.motion.clip import Motion
 from unbraid.world.motion.figure import DEGREE, Figure, foot_at, lowest
 from unbraid.world.motion.style import Style, gain
-from unbraid.world.skeleton import SIDES, Floats, turn
+from unbraid.world.people.skeleton import SIDES, Floats, turn
 
 # Hips over ankles and half the distance of the ankles of someone who stands, leg lengths; the latter times stride.
 HEIGHT = 0.99

@@ -6,7 +6,7 @@ from unbraid.world.motion.clip import Motion
 from unbraid.world.motion.figure import DEGREE, Figure
 from unbraid.world.motion.gait import Gait, steps, stride
 from unbraid.world.motion.style import Style, gain, varied
-from unbraid.world.skeleton import SIDES, Floats, turn
+from unbraid.world.people.skeleton import SIDES, Floats, turn
 
 WALK = Gait(
     thigh=(20, 20, 18, 14, 10, 5, 0, -6, -11, -15, -19, -18, -11, 0, 10, 19, 24, 25, 24, 22),

@@ -1,0 +1,1 @@
+"""Bodies, faces, who has them, and how they stand."""

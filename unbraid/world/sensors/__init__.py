@@ -1,0 +1,1 @@
+"""Cameras, segmentation and a LiDAR: from a dressed, posed body to pictures."""
