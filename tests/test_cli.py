@@ -14,6 +14,8 @@ import pytest
 
 from unbraid.checkpoint import latest, weights_hash
 from unbraid.cli import COMMANDS, main
+from unbraid.cli.data import open_benchmark
+from unbraid.data.sets.folder import read
 from unbraid.recipe import find_recipe
 
 
@@ -327,3 +329,35 @@ def test_other_mistakes(people: Path, line: Path, tmp_path: Path, capsys: pytest
     assert "holds the weights of another network" in refused(
         capsys, "extract", other, "--root", people, "--out", tmp_path / "o"
     )
+
+
+def test_worlds_are_rendered_shown_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--train-identities", "2", "--test-identities", "2", "--height", "64", "--width", "32", "--workers", "1"]
+    root = tmp_path / "world"
+    assert main(["world", "render", "world:reid/tiny", "--out", str(root), *few, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"root": str(root)}
+    assert read(root).name == "world", "a changed benchmark does not keep its name"
+    assert main(["world", "--help"]) == 0
+    assert "check" in capsys.readouterr().out
+    assert main(["world", "check", str(root), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["failures"] == []
+    assert {row["feature"] for row in found["rows"]} >= {"colour", "background", "silhouette", "factors"}
+    assert "did you mean 'clothes'" in refused(capsys, "world", "render", "world:cloths", "--out", tmp_path / "x")
+    assert "use render, show or check" in refused(capsys, "world", "draw")
+    assert "no such file or folder" in refused(
+        capsys, "world", "render", "--motion", tmp_path / "gone", "--out", tmp_path / "x"
+    )
+
+
+def test_a_benchmark_of_the_world_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNBRAID_WORLDS", str(tmp_path / "worlds"))
+    benchmark = open_benchmark("world:reid/tiny")
+    assert benchmark.name == "world:reid/tiny/dev"
+    assert (len(benchmark.train), len(benchmark.query), len(benchmark.gallery)) == (8 * 12, 6 * 4, 6 * 8)
+    assert (tmp_path / "worlds" / "reid-tiny-dev" / "tracklets.parquet").is_file()
+    assert "synthetic" in capsys.readouterr().err
+    assert open_benchmark("world:reid/tiny").query == benchmark.query
+    assert capsys.readouterr().err == ""
