@@ -31,7 +31,7 @@ KINDS = {
         camera_cast=1.5,
         appearance_identity=0.5,
     ),
-    "clothes": WorldConfig(frames=4, appearance_identity=0.5),
+    "clothes": WorldConfig(frames=4, occluder_rate=0.1, truncation_rate=0.05, appearance_identity=0.5),
     "activity": WorldConfig(
         train_outfits=2, test_outfits=2, tracklets=18, queries=6, walking=1 / len(ACTIONS), appearance_identity=0.5
     ),
@@ -45,7 +45,7 @@ KINDS = {
         height=128,
         width=64,
         truncation_rate=0.0,
-        mask_errors=1.0,
+        mask_errors=0.5,
     ),
 }
 PEOPLE = {"tiny": (8, 6), "small": (120, 100), "full": (200, 200)}

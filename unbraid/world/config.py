@@ -90,7 +90,7 @@ class WorldConfig:
     """Share of people with a bag, where no condition decides it."""
     wardrobe: int = 0
     """Number of outfits that all people share; 0: every outfit is a draw of its own."""
-    box_jitter: float = 0.04
+    box_jitter: float = 0.02
     """Misalignment of the detector boxes, in box heights."""
     occluder_rate: float = 0.25
     """Share of tracklets in which something passes in front, where no condition decides it."""
@@ -104,8 +104,8 @@ class WorldConfig:
     """Strength of the noise of cameras."""
     camera_leak: float = 0.0
     """Control: share of tracklets whose camera is decided by who is seen."""
-    mask_errors: float = 1.0
-    """Strength of the errors of masks and silhouettes; 0 gives true ones."""
+    mask_errors: float = 0.25
+    """Strength of the errors of masks and silhouettes: 0 none, 0.25 a good segmentation network, 1 a poor one."""
     lidar_near: float = 6.0
     """Smallest distance of the LiDAR, metres."""
     lidar_far: float = 25.0
