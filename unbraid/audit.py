@@ -58,8 +58,8 @@ def audit(root: Path, *, seed: int = 0) -> pd.DataFrame:
     deviation over the frames), 'silhouette and depth' (either, less the mean of its sensor), each also after linear
     discriminant analysis on the training people ('trained'); 'shuffled' is the best of them, each handed to a tracklet
     at random; 'factors' are the true body and style.
-    Expected: colour finds people in the same clothes and is at chance in others; background and shuffled features are at
-    chance, the background also where the query's camera stays in the gallery; true factors find everyone.
+    Expected: colour finds people in the same clothes and is at chance in others; background and shuffled features are
+    at chance, the background also where the query's camera stays in the gallery; true factors find everyone.
 
     Raises ValueError when the folder is not a world, and the errors of its reader.
     """

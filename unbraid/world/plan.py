@@ -107,15 +107,14 @@ def protocols(config: WorldConfig) -> list[str]:
     if config.conditions:
         there = set(config.modalities)
         return [p.name for p in GAIT if {*p.query.labels["modality"], *p.gallery.labels["modality"]} <= there]
-    found = [CAMERA_CHANGE]
+    clothes = [CLOTHES_CHANGE, SAME_CLOTHES, ONE_CLOTHES_CHANGE] if config.test_outfits > 1 else []
+    activity = []
     if config.walking < 1 and len(config.actions) > 1:
         activity = [SAME_ACTIVITY, SAME_ACTIVITY_OTHER_CAMERA, CROSS_ACTIVITY, CROSS_ACTIVITY_OTHER_CAMERA]
-        found = [*activity, *found] if config.walking < 0.5 else [*found, *activity]
-        if config.test_outfits > 1:
-            found.append(CROSS_ACTIVITY_AND_CLOTHES)
-    if config.test_outfits > 1:
-        found += [CLOTHES_CHANGE, SAME_CLOTHES, ONE_CLOTHES_CHANGE]
-    return [p.name for p in found]
+        activity += [CROSS_ACTIVITY_AND_CLOTHES] if clothes else []
+    # what varies most comes first
+    found = [*activity, *clothes] if config.walking < 0.5 else [*clothes, *activity]
+    return [p.name for p in (*found, CAMERA_CHANGE)]
 
 
 def _of_session(config: WorldConfig, group: int, number: int, session: int) -> list[Shot]:
