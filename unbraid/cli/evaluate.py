@@ -27,17 +27,21 @@ def run(arguments: Sequence[str]) -> None:
             ap: Another rule for average precision than the protocol's.
             json: Print the result as JSON.
         """
-        from dataclasses import replace
+        from dataclasses import asdict, replace
 
         from unbraid.data.protocols import named
         from unbraid.evaluate import evaluate as verb
+        from unbraid.leakage import bias
         from unbraid.spaces import Embeddings
 
         rules = named(protocol)
         rules = rules if ap is None else replace(rules, ap=ap)
-        result = verb(
-            Embeddings.load(embeddings / "query"), Embeddings.load(embeddings / "gallery"), rules, space=space
-        )
-        show(result.as_dict(), str(result), json)
+        query, gallery = (Embeddings.load(embeddings / side) for side in ("query", "gallery"))
+        result = verb(query, gallery, rules, space=space)
+        facts, text = result.as_dict(), str(result)
+        if all("top_colour" in side.table.columns for side in (query, gallery)):
+            found = bias(result, query.table, gallery.table)
+            facts["bias"], text = asdict(found), f"{text}\n{found}"
+        show(facts, text, json)
 
     parse(evaluate, "evaluate", arguments)

@@ -1,6 +1,7 @@
 """A run and a data set turned into evidence: embeddings, results, leakage and pictures."""
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from unbraid.data.loader import FrameReader, normalised
 from unbraid.data.media import read_frames
 from unbraid.evaluate import Result, evaluate
 from unbraid.extract import extract_run
-from unbraid.leakage import leakage
+from unbraid.leakage import bias, leakage
 from unbraid.method import Method
 from unbraid.protocol import Protocol
 from unbraid.recipe import DataConfig
-from unbraid.report.evidence import Evidence
+from unbraid.report.evidence import Check, Evidence
 from unbraid.report.pictures import scatter_pictures, strip_pictures
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.tracklet import Tracklet
@@ -32,6 +33,8 @@ from unbraid.viz import Picture, frame_weights, heat_maps
 
 HEAT_TRACKLETS = 3
 BLOCK = 256  # queries looked at together
+# the colour that shows whether a method goes by clothes, and the protocols that ask for other ones
+WORN, CHANGE = "top_colour", "clothes-change"
 LEAKAGE_LABELS = ("identity", "camera", "clothes", "view", "action")
 
 
@@ -46,7 +49,8 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
     for split in ("query", "gallery"):
         if not getattr(benchmark, split):
             raise ValueError(f"{benchmark.name} has no {split} tracklets, so there is nothing to score")
-    found = extract_run(run, benchmark, run / "embeddings" / benchmark.name)
+    # the world's own benchmarks have names like world:clothes/small/dev
+    found = extract_run(run, benchmark, run / "embeddings" / re.sub(r"[:/\\]+", "-", benchmark.name))
     query, gallery = found["query"], found["gallery"]
     method = load_method(run)
     tracklets = {t.key: t for t in (*benchmark.query, *benchmark.gallery)}
@@ -83,6 +87,7 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
             "recipe": about.recipe.to_json(),
         },
         leakage=leakage(both, labels, seed=seed),
+        checks=_biases(results, query.table, gallery.table, seed),
         pictures=[*strips, *heat, *scatter_pictures(both, ("identity", "camera"), seed=seed)],
     )
 
@@ -105,6 +110,21 @@ def score(
             colour[0], colour[1], protocol, seed=seed, synthetic=benchmark.synthetic
         )
     return results
+
+
+def _biases(results: Mapping[str, Result], query: pd.DataFrame, gallery: pd.DataFrame, seed: int) -> list[Check]:
+    """How often first matches in other clothes wear the query's colour, for each result that is asked for them."""
+    if not all(WORN in table.columns for table in (query, gallery)):
+        return []
+    found = {name: bias(r, query, gallery, WORN, seed=seed) for name, r in results.items() if CHANGE in r.protocol}
+    return [
+        Check(
+            name=f"bias of {name}: first matches in the query's top colour",
+            value=f"{100 * b.share:.1f} % ({100 * b.low:.1f} to {100 * b.high:.1f})",
+            expected=f"by chance {100 * b.chance:.1f} %",
+        )
+        for name, b in found.items()
+    ]
 
 
 def _shared(table: pd.DataFrame, label: str) -> bool:
