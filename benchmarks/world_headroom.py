@@ -219,7 +219,7 @@ def main() -> None:
     root = render(world(arguments.role, *arguments.people), out / f"world-{arguments.role}")
     print("SYNTHETIC people; rank-1 / mAP in %, single frames; same and one: equally many mates")
     head = f"{'row':<8}{'seed':>5}{'same clothes':>17}{'one other outfit':>19}{'any other outfit':>19}"
-    print(f"{head}{'bias':>7}{'chance':>8}{'train acc':>11}")
+    print(f"{head}{'95 % of rank-1':>17}{'bias':>7}{'chance':>8}{'train acc':>11}")
     for seed in range(1, arguments.seeds + 1):
         for row in arguments.rows:
             path = out / "rows" / f"{arguments.role}-{row}-{arguments.steps}-{seed}.json"
@@ -230,6 +230,8 @@ def main() -> None:
                 f"{100 * found[name]['rank_1']:>11.1f} / {100 * found[name]['mean_ap']:4.1f}"
                 for name in ("same", "one", "change")
             )
+            low, high = (100 * end for end in found["change"]["rank_1_interval"])
+            cells += f"{f'{low:.1f} to {high:.1f}':>17}"
             more = f"{100 * found['bias']['share']:>7.1f}{100 * found['bias']['chance']:>8.1f}"
             print(f"{row:<8}{seed:>5}{cells}{more}{100 * found['train_accuracy']:>11.1f}", flush=True)
 
