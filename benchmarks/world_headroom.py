@@ -28,6 +28,7 @@ from unbraid.data.media import read_frames
 from unbraid.data.protocols import CLOTHES_CHANGE, ONE_CLOTHES_CHANGE, SAME_CLOTHES
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
+from unbraid.files import write_text
 from unbraid.leakage import bias
 from unbraid.losses.metric import batch_hard_triplet, distances
 from unbraid.progress import track
@@ -199,7 +200,7 @@ def measure(row: str, root: Path, steps: int, seed: int) -> dict[str, Any]:
             )
         }
         if name == "change":
-            found["bias"] = asdict(bias(result, query.table, gallery.table))
+            found["bias"] = asdict(bias(result, protocol, query.table, gallery.table))
     return found
 
 
@@ -224,7 +225,7 @@ def main() -> None:
         for row in arguments.rows:
             path = out / "rows" / f"{arguments.role}-{row}-{arguments.steps}-{seed}.json"
             if not path.is_file():
-                path.write_text(json.dumps(measure(row, root, arguments.steps, seed), indent=2))
+                write_text(path, json.dumps(measure(row, root, arguments.steps, seed), indent=2))
             found = json.loads(path.read_text())
             cells = "".join(
                 f"{100 * found[name]['rank_1']:>11.1f} / {100 * found[name]['mean_ap']:4.1f}"

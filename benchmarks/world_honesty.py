@@ -2,11 +2,12 @@
 
 python benchmarks/world_honesty.py --out FOLDER [--people 120 100] [--role final]
 
-SYNTHETIC people. Three worlds of the same settings are rendered and audited without any network:
+SYNTHETIC people. Four worlds of the same settings are rendered and audited without any network:
 
     honest    world:clothes with every sensor, people walking
     one body  everyone has one body and one style of moving: in other clothes, silhouettes must be at chance
-    leaky     the camera of 8 in 10 tracklets is decided by who is seen: the audit must say so
+    cameras   the camera of 8 in 10 tracklets is decided by who is seen: the audit must say so
+    clothes   half of the outfits look like the person's first one: the audit must say so
 
 Finished worlds and audits are kept in FOLDER.
 """
@@ -19,23 +20,31 @@ from typing import Any
 
 import pandas as pd
 
-from unbraid.audit import as_text, audit, failures
+from unbraid.audit import SLACK, as_text, audit, failures
 from unbraid.world import WorldConfig, named_world, render
+
+# what must be heard in a dishonest world
+ALARMS = {
+    "cameras": ("background under plain@1", "camera and identity"),
+    "clothes": ("colour under clothes-change@1", "colour under one-clothes-change@1"),
+}
 
 
 def worlds(role: str, people: tuple[int, int]) -> dict[str, WorldConfig]:
-    """The three worlds by name."""
+    """The four worlds by name."""
     honest = replace(
         named_world(f"clothes/small/{role}").config,
         train_identities=people[0],
         test_identities=people[1],
         modalities=("rgb", "silhouette", "depth"),
         walking=1.0,
+        appearance_identity=0.0,
     )
     return {
         "honest": honest,
-        "one body": replace(honest, same_body=True, same_style=True, appearance_identity=0.0),
-        "leaky": replace(honest, camera_leak=0.8),
+        "one body": replace(honest, same_body=True, same_style=True),
+        "cameras": replace(honest, camera_leak=0.8),
+        "clothes": replace(honest, clothes_leak=0.5),
     }
 
 
@@ -43,11 +52,12 @@ def verdict(name: str, table: pd.DataFrame) -> str:
     """What must be seen in this world, and whether it was."""
     if name == "honest":
         return "honest" if not failures(table) else "NOT honest: " + "; ".join(failures(table))
-    if name == "leaky":
-        caught = [row for row in failures(table) if row.startswith(("background", "camera"))]
-        return f"caught: {'; '.join(caught)}" if len(caught) == 2 else "NOT caught"
+    if name in ALARMS:
+        caught = [row for row in failures(table) if row.startswith(ALARMS[name])]
+        rung = {alarm for alarm in ALARMS[name] if any(row.startswith(alarm) for row in caught)}
+        return f"caught: {'; '.join(caught)}" if rung == set(ALARMS[name]) else f"NOT caught: {caught}"
     shapes = table[table["feature"].str.contains("silhouette|depth") & table["protocol"].eq("one-clothes-change@1")]
-    high = shapes[shapes["low"] > shapes["chance"] + 0.01]
+    high = shapes[shapes["low"] > SLACK * shapes["chance"]]
     return "at chance" if high.empty else f"NOT at chance: {high['feature'].tolist()}"
 
 

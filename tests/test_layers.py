@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"spaces", "method", "ranking", "progress"},
     "detect": {"tracklet", "data", "progress"},
     "track": {"detect", "tracklet", "data", "progress"},
-    "audit": {"spaces", "protocol", "evaluate", "tracklet", "data"},
+    "audit": {"spaces", "protocol", "evaluate", "tracklet", "data", "world"},
     "viz": {"spaces", "tracklet"},
 }
 

@@ -166,13 +166,17 @@ def test_bias_by_hand() -> None:
     ]
     result = evaluate(*sides, Protocol("plain", hit=same("identity"), skip=same("key")))
     assert result.table["best"].tolist() == ["g0", "g1", "g1", "g0"]
-    found = bias(result, query, gallery)
+    plain = Protocol("plain", hit=same("identity"), skip=same("key"))
+    found = bias(result, plain, query, gallery)
     assert found.share == pytest.approx(2 / 3)
     # colours of the gallery are red three times of four; queries with a known colour: red, red, blue
     assert found.chance == pytest.approx((0.75 + 0.75 + 0.25) / 3)
     assert found.low <= found.share <= found.high
     assert "66.7 %" in str(found)
+    # without the own person q0 and q1 see one red and one blue, q2 sees two red
+    strangers = Protocol("strangers", hit=same("identity"), skip=same("identity"))
+    assert bias(result, strangers, query, gallery).chance == pytest.approx((0.5 + 0.5 + 0.0) / 3)
     with pytest.raises(KeyError, match="the gallery table has no label 'top_colour'"):
-        bias(result, query, gallery.drop(columns="top_colour"))
+        bias(result, plain, query, gallery.drop(columns="top_colour"))
     with pytest.raises(ValueError, match="nothing to count"):
-        bias(result, query.assign(top_colour=None), gallery)
+        bias(result, plain, query.assign(top_colour=None), gallery)

@@ -93,6 +93,8 @@ def test_same_clothes_and_one_other_outfit() -> None:
     assert matrix(protocols.SAME_CLOTHES.skip) == [[1, 0, 1, 0, 0, 1], NOTHING]
     assert matrix(protocols.ONE_CLOTHES_CHANGE.hit) == [[0, 0, 1, 0, 0, 0], NOTHING]
     assert matrix(protocols.ONE_CLOTHES_CHANGE.skip) == [[1, 1, 0, 0, 0, 1], NOTHING]
+    assert matrix(protocols.OTHER_CAMERAS.hit) == [[0, 0, 1, 0, 0, 1], NOTHING]
+    assert matrix(protocols.OTHER_CAMERAS.skip) == [[1, 1, 0, 1, 0, 0], [0, 1, 1, 0, 1, 0]]
     assert str(protocols.ONE_CLOTHES_CHANGE.hit) == "(same('identity') & same('other_clothes', 'clothes'))"
 
 
@@ -110,8 +112,8 @@ def test_activity() -> None:
 
 def test_names_are_unique_and_gait_names_both_sensors() -> None:
     assert all(name == protocol.name for name, protocol in protocols.NAMED.items())
-    # 9 plain ones and PLAIN itself, then 4 pairs of sensors in 8 conditions and in all
-    assert len(protocols.NAMED) == 10 + 4 * 9
+    # 10 plain ones and PLAIN itself, then 4 pairs of sensors in 8 conditions and in all
+    assert len(protocols.NAMED) == 11 + 4 * 9
     chosen = protocols.named("gait/depth-in-silhouette/night@1")
     assert chosen.query.labels == {"modality": ("depth",), "condition": ("night",)}
     assert chosen.gallery.labels == {"modality": ("silhouette",), "condition": ("normal",)}

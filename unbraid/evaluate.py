@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unbraid.method import cosine
 from unbraid.progress import track
-from unbraid.protocol import Protocol
+from unbraid.protocol import Protocol, need
 from unbraid.ranking import AveragePrecision, Block, Ranking, rank, rows_per_block
 from unbraid.search import MEMORY, Similarity, scorer, slices
 from unbraid.spaces import Embeddings, Spaces
@@ -228,6 +228,8 @@ def _ranked(
     if not protocol.cells:
         ranking = compare(query, gallery, protocol, similarity=similarity, space=space, memory=memory)
         return ranking, _Cells(np.arange(len(query)))
+    need(query.table, "query", protocol.cells)
+    need(gallery.table, "gallery", protocol.cells)
     parts, rows, names = [], [], []
     for value in sorted(gallery.table[protocol.cells].dropna().unique()):
         asked = np.flatnonzero((query.table[protocol.cells] != value).to_numpy())

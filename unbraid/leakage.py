@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from unbraid.evaluate import Result, bootstrap, compare
 from unbraid.progress import track
-from unbraid.protocol import Protocol, same
+from unbraid.protocol import Protocol, need, same
 from unbraid.spaces import Embeddings
 
 # Inverse strengths of the quadratic penalty that the probe chooses from, on people it is not trained on.
@@ -90,19 +90,25 @@ class Bias:
 
 
 def bias(
-    result: Result, query: pd.DataFrame, gallery: pd.DataFrame, label: str = "top_colour", *, seed: int = 0
+    result: Result,
+    protocol: Protocol,
+    query: pd.DataFrame,
+    gallery: pd.DataFrame,
+    label: str = "top_colour",
+    *,
+    seed: int = 0,
 ) -> Bias:
     """Share of the queries whose best gallery item, right or wrong, has the query's value of a label.
 
     Where the protocol asks for other clothes, a method that goes by clothes shows itself here: it finds the query's
-    colour on other people. query, gallery: the label tables that `result` was made from.
-    chance: the same share for a gallery item drawn at random. low, high: 95 % bootstrap interval over identities.
+    colour on other people. query, gallery: the label tables that `result` was made from, by `protocol`.
+    chance: the same share for an item drawn at random from those that the protocol does not skip. low, high: 95 %
+    bootstrap interval over identities.
     Raises KeyError when a table lacks the label and ValueError when no query has both a best item and the label.
     Source: not in the papers.
     """
     for side, table in (("query", query), ("gallery", gallery)):
-        if label not in table.columns:
-            raise KeyError(f"the {side} table has no label {label!r}; it has {sorted(map(str, table.columns))}")
+        need(table, side, label)
     of_query, of_gallery = (table.set_index("key")[label] for table in (query, gallery))
     rows = result.table[result.table["best"].notna()]
     asked = of_query.reindex(rows["key"]).to_numpy()
@@ -112,10 +118,21 @@ def bias(
         raise ValueError(f"no query has a best gallery item and a {label!r}; there is nothing to count")
     same_value = (asked == found)[known].astype(float)
     people = pd.factorize(rows["identity"][known])[0].astype(np.int64)
-    frequency = of_gallery.value_counts(normalize=True)
     low, high = bootstrap(same_value, people, seed=seed)
-    chance = float(frequency.reindex(asked[known]).fillna(0).mean())
-    return Bias(label, float(same_value.mean()), low, high, chance)
+    chance = _agreement(protocol, query, gallery, label).reindex(rows["key"][known]).mean()
+    return Bias(label, float(same_value.mean()), low, high, float(chance))
+
+
+def _agreement(protocol: Protocol, query: pd.DataFrame, gallery: pd.DataFrame, label: str) -> pd.Series:
+    """By query key: the share of its valid gallery items that carry its value of a label."""
+    query = query.iloc[protocol.query.rows(query, "query")]
+    gallery = gallery.iloc[protocol.gallery.rows(gallery, "gallery")]
+    skip, alike = protocol.skip.on(query, gallery), same(label).on(query, gallery)
+    shares = []
+    for row in range(len(query)):
+        valid = ~skip(slice(row, row + 1))
+        shares.append(float((alike(slice(row, row + 1)) & valid).sum() / max(1, int(valid.sum()))))
+    return pd.Series(shares, index=query["key"].to_numpy())
 
 
 def _linear(features: Floats, people: Integers, classes: Integers, label: str, seed: int) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def same(label: str, of_gallery: str | None = None) -> Rule:
     other = of_gallery or label
 
     def bind(query: pd.DataFrame, gallery: pd.DataFrame) -> Block:
-        _need(query, "query", label)
-        _need(gallery, "gallery", other)
+        need(query, "query", label)
+        need(gallery, "gallery", other)
         codes = pd.factorize(pd.concat([query[label], gallery[other]], ignore_index=True))[0]
         asked, offered = codes[: len(query)], codes[len(query) :]
         # factorize gives -1 to unknown values; another negative on one side keeps unknowns apart.
@@ -99,7 +99,7 @@ class Where:
         """
         chosen = np.ones(len(table), dtype=bool)
         for label, values in self.labels.items():
-            _need(table, side, label)
+            need(table, side, label)
             chosen &= table[label].isin(values).to_numpy()
         if len(table) and not chosen.any():
             raise ValueError(f"no {side} item has {self}; choose another protocol or other data")
@@ -135,7 +135,8 @@ class Protocol:
     cells: str = ""
 
 
-def _need(table: pd.DataFrame, side: str, label: str) -> None:
+def need(table: pd.DataFrame, side: str, label: str) -> None:
+    """Raise KeyError, naming the labels that there are, when a side lacks one."""
     if label not in table.columns:
         raise KeyError(
             f"the {side} table has no label {label!r}; it has {sorted(map(str, table.columns))}. "

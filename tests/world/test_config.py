@@ -25,6 +25,9 @@ from unbraid.world import WorldConfig
         ({"masks": 1}, "masks = 1 must be true or false"),
         ({"lidar_near": 20.0, "lidar_far": 10.0}, "lidar_near = 20 is beyond lidar_far = 10"),
         ({"wardrobe": 3}, "wardrobe = 3 outfits are fewer"),
+        ({"points": True}, "needs 'depth' among the modalities"),
+        ({"frames": 60}, "last 5.9 s, in which people could walk past the camera"),
+        ({"conditions": ("umbrella",)}, "people with umbrellas and boxes cannot do all of"),
     ],
 )
 def test_bad_values_are_named(changes, message):
@@ -42,5 +45,7 @@ def test_positional_arguments_and_changes_are_refused():
 def test_total_frames():
     config = WorldConfig(train_identities=3, test_identities=2, train_outfits=2, test_outfits=4, tracklets=5, frames=7)
     assert config.total_frames == (3 * 2 + 2 * 4) * 5 * 7
-    gait = WorldConfig(train_identities=3, test_identities=2, conditions=("normal", "bag"), tracklets=8, frames=5)
+    gait = WorldConfig(
+        train_identities=3, test_identities=2, conditions=("normal", "bag"), walking=1, tracklets=8, frames=5
+    )
     assert gait.total_frames == (3 + 2) * 3 * 8 * 5

@@ -50,10 +50,11 @@ def test_labels():
     config = WorldConfig(train_identities=1, test_identities=1)
     shot = plan(config)[-1]
     known = labels(config, shot)
-    assert known.keys() == {"clothes", "camera", "view", "action", "condition", "other_clothes"}
+    assert known.keys() == {"clothes", "camera", "view", "action", "other_clothes"}
     assert shot.key == "test0000-s3-t07"
     assert known["clothes"] == "test0000-o3"
-    assert known["condition"] == "normal"
+    assert labels(replace(config, night_rate=1.0), plan(replace(config, night_rate=1.0))[0])["light"] == "night"
+    assert labels(named_world("gait").config, plan(named_world("gait").config)[0])["condition"] == "normal"
     assert labels(config, plan(config)[0])["other_clothes"] is None
 
 
@@ -71,6 +72,11 @@ def test_a_query_has_as_many_mates_in_its_own_clothes_as_in_one_other_outfit():
         assert other != query.clothes
         assert other.startswith(query.identity)
         assert len(mates(shots, query, query.clothes)) == len(mates(shots, query, other)) == 5
+    # on average equally many of them from the query's side: one in four of five
+    own = [sum(m.view == q.view for m in mates(shots, q, q.clothes)) for q in queries]
+    other = [sum(m.view == q.view for m in mates(shots, q, labels(config, q)["other_clothes"])) for q in queries]
+    for near in (own, other):
+        assert abs(np.mean(near) - 1.25) < 4 * np.std(near) / np.sqrt(len(near))
     # every other outfit has its turn
     steps = [(q.other_outfit - q.outfit) % 4 for q in queries]
     assert chisquare(np.bincount(steps, minlength=4)[1:]).pvalue > 0.01
@@ -110,6 +116,14 @@ def test_a_leak_ties_the_camera_to_the_person():
     assert binomtest(right, len(half), 0.5 + 0.5 / 6).pvalue > 0.01
 
 
+def test_leaking_clothes_look_like_the_first_outfit():
+    shots = plan(WorldConfig(clothes_leak=0.5, train_identities=1, test_identities=100))
+    later = {s.clothes: s.worn for s in shots if s.outfit > 0 and s.split != "train"}
+    leaked = sum(worn == 0 for worn in later.values())
+    assert binomtest(leaked, len(later), 0.5).pvalue > 0.01
+    assert all(s.worn == s.outfit for s in plan(WorldConfig()))
+
+
 def test_protocols_are_those_that_a_world_can_answer():
     assert protocols(named_world("reid").config) == ["camera-change@1"]
     assert protocols(named_world("activity").config)[0] == "same-activity/view+@1"
@@ -121,3 +135,8 @@ def test_protocols_are_those_that_a_world_can_answer():
     assert only[0] == "gait/depth-in-depth/all@1"
     assert len(only) == 9
     assert set(NAMED) >= {*gait, *clothes}
+    few = protocols(replace(named_world("gait").config, conditions=("bag",)))
+    assert "gait/depth-in-depth/bag@1" in few
+    assert "gait/depth-in-depth/normal@1" not in few
+    assert protocols(replace(named_world("gait").config, modalities=("rgb",))) == ["camera-change@1"]
+    assert not any("activity" in name for name in protocols(WorldConfig(actions=("walk", "run"), walking=0.0)))

@@ -44,7 +44,7 @@ CONFIG = WorldConfig(
     points=True,
 )
 LABELS = {
-    *("clothes", "camera", "view", "action", "condition", "other_clothes"),
+    *("clothes", "camera", "view", "action", "other_clothes"),
     *("top", "top_colour", "bottom_colour", "sex"),
 }
 
@@ -106,6 +106,27 @@ def test_point_clouds_are_those_of_the_depth_maps(world):
         depth = cv2.imread(str(folder / "depth.png"), cv2.IMREAD_GRAYSCALE).reshape(3, 64, 64)
         for cloud, image in zip(np.split(stored["points"], ends[:-1]), depth, strict=True):
             assert np.array_equal(depth_map(cloud), image)
+
+
+def test_what_chance_decided_is_written_down(world):
+    shots = pd.read_parquet(world / "shots.parquet")
+    assert len(shots) == 12
+    assert shots["view_jitter_degrees"].abs().max() <= CONFIG.view_jitter
+    assert shots["hidden_share"].between(0, 1).all()
+    assert 0 < (shots["hidden_share"] > 0).mean() < 1
+    assert shots["cut_share"].between(0, 1).all()
+    assert shots["sensor_distance"].between(6, 25).all()
+    for shot in shots.itertuples():
+        counts = load_file(world / "frames" / shot.shot / "points.safetensors")["counts"]
+        assert shot.points_mean == pytest.approx(counts.mean())
+
+
+@pytest.mark.parametrize("name", ["captions.jsonl", "identities.parquet", "shots.parquet", "origin.json"])
+def test_lost_tables_are_written_again(world, tmp_path, name):
+    half = copied(world, tmp_path)
+    (half / name).unlink()
+    render(CONFIG, half, workers=1)
+    assert digest(half) == digest(world)
 
 
 def test_every_tracklet_has_every_caption(world):

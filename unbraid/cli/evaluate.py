@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
         result = verb(query, gallery, rules, space=space)
         facts, text = result.as_dict(), str(result)
         if all("top_colour" in side.table.columns for side in (query, gallery)):
-            found = bias(result, query.table, gallery.table)
+            found = bias(result, rules, query.table, gallery.table)
             facts["bias"], text = asdict(found), f"{text}\n{found}"
         show(facts, text, json)
 

@@ -25,8 +25,16 @@ ONE_CLOTHES_CHANGE = Protocol(
     hit=same("identity") & same("other_clothes", "clothes"),
     skip=same("identity") & (same("camera") | ~same("other_clothes", "clothes")),
 )
+# As clothes-change, but strangers in the query's camera leave the gallery too: where they stay, a feature that goes by
+# the camera falls below chance and hides what else it goes by.
+OTHER_CAMERAS = Protocol(
+    "clothes-change/other-cameras@1",
+    hit=same("identity") & ~same("clothes"),
+    skip=same("camera") | (same("identity") & same("clothes")),
+)
 # Source: DisenQ and ABNet, section on protocols: same activity keeps everything; cross activity leaves out what shows
-# the query's activity; "view-" leaves out everything of the query's camera, whoever it shows.
+# the query's activity; "view-" leaves out everything of the query's camera, whoever it shows. The papers also divide
+# the activities into those of queries and those of the gallery; here both sides have all of them.
 SAME_ACTIVITY = Protocol("same-activity/view+@1", hit=same("identity"), skip=never())
 SAME_ACTIVITY_OTHER_CAMERA = Protocol("same-activity/view-@1", hit=same("identity"), skip=same("camera"))
 CROSS_ACTIVITY = Protocol("cross-activity/view+@1", hit=same("identity") & ~same("action"), skip=same("action"))
@@ -76,6 +84,7 @@ NAMED = {
         CLOTHES_CHANGE,
         SAME_CLOTHES,
         ONE_CLOTHES_CHANGE,
+        OTHER_CAMERAS,
         SAME_ACTIVITY,
         SAME_ACTIVITY_OTHER_CAMERA,
         CROSS_ACTIVITY,

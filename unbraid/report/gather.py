@@ -87,7 +87,7 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
             "recipe": about.recipe.to_json(),
         },
         leakage=leakage(both, labels, seed=seed),
-        checks=_biases(results, query.table, gallery.table, seed),
+        checks=_biases(results, benchmark.protocols, query.table, gallery.table, seed),
         pictures=[*strips, *heat, *scatter_pictures(both, ("identity", "camera"), seed=seed)],
     )
 
@@ -112,11 +112,21 @@ def score(
     return results
 
 
-def _biases(results: Mapping[str, Result], query: pd.DataFrame, gallery: pd.DataFrame, seed: int) -> list[Check]:
+def _biases(
+    results: Mapping[str, Result],
+    protocols: Mapping[str, Protocol],
+    query: pd.DataFrame,
+    gallery: pd.DataFrame,
+    seed: int,
+) -> list[Check]:
     """How often first matches in other clothes wear the query's colour, for each result that is asked for them."""
     if not all(WORN in table.columns for table in (query, gallery)):
         return []
-    found = {name: bias(r, query, gallery, WORN, seed=seed) for name, r in results.items() if CHANGE in r.protocol}
+    found = {
+        name: bias(r, protocols[r.protocol], query, gallery, WORN, seed=seed)
+        for name, r in results.items()
+        if CHANGE in r.protocol
+    }
     return [
         Check(
             name=f"bias of {name}: first matches in the query's top colour",

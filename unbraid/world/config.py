@@ -7,6 +7,10 @@ from typing import Literal, get_args
 from unbraid.data.protocols import CONDITIONS
 
 ACTIONS = ("walk", "run", "jump", "squat", "wave", "reach", "kick", "turn", "carry")
+# what can be done with something in the hands
+FREE_ARMS = {"walk", "run", "turn"}
+# seconds; the nearest camera stands 6 metres away
+LONGEST = 3.0
 Modality = Literal["rgb", "silhouette", "depth"]
 Condition = Literal["normal", "bag", "clothing", "carrying", "umbrella", "uniform", "occlusion", "night"]
 
@@ -104,6 +108,8 @@ class WorldConfig:
     """Strength of the noise of cameras."""
     camera_leak: float = 0.0
     """Control: share of tracklets whose camera is decided by who is seen."""
+    clothes_leak: float = 0.0
+    """Control: share of outfits that look like the person's first one, though they count as others."""
     mask_errors: float = 0.25
     """Strength of the errors of masks and silhouettes: 0 none, 0.25 a good segmentation network, 1 a poor one."""
     lidar_near: float = 6.0
@@ -141,6 +147,21 @@ class WorldConfig:
         if self.wardrobe and self.wardrobe < max(self.train_outfits, self.test_outfits, 2 * bool(self.conditions)):
             raise ValueError(
                 f"world config: wardrobe = {self.wardrobe} outfits are fewer than a person has; use 0 or more of them"
+            )
+        if self.points and "depth" not in self.modalities:
+            raise ValueError(
+                "world config: points = True needs 'depth' among the modalities: points come from the LiDAR"
+            )
+        if (self.frames - 1) / self.frame_rate > LONGEST:
+            raise ValueError(
+                f"world config: frames = {self.frames} at frame_rate = {self.frame_rate:g} last "
+                f"{(self.frames - 1) / self.frame_rate:g} s, in which people could walk past the camera; keep it at "
+                f"{LONGEST:g} s or below"
+            )
+        if self.conditions and self.walking < 1 and not set(self.actions) <= FREE_ARMS:
+            raise ValueError(
+                f"world config: people with umbrellas and boxes cannot do all of {', '.join(self.actions)}; with "
+                f"conditions use walking = 1, or actions among {', '.join(sorted(FREE_ARMS))}"
             )
         if self.lidar_near > self.lidar_far:
             raise ValueError(f"world config: lidar_near = {self.lidar_near:g} is beyond lidar_far = {self.lidar_far:g}")
@@ -211,6 +232,7 @@ def _limits() -> dict[str, tuple[float, float]]:
         "wardrobe": (0, 9999),
         "night_rate": (0.0, 1.0),
         "camera_leak": (0.0, 1.0),
+        "clothes_leak": (0.0, 1.0),
         "mask_errors": (0.0, 3.0),
         "lidar_near": (6.0, 100.0),
         "lidar_far": (6.0, 100.0),

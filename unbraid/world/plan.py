@@ -12,10 +12,12 @@ from unbraid.data.protocols import (
     CROSS_ACTIVITY_OTHER_CAMERA,
     GAIT,
     ONE_CLOTHES_CHANGE,
+    OTHER_CAMERAS,
     SAME_ACTIVITY,
     SAME_ACTIVITY_OTHER_CAMERA,
     SAME_CLOTHES,
 )
+from unbraid.protocol import Protocol
 from unbraid.world.clothes.holding import Held
 from unbraid.world.clothes.wardrobe import held_of
 from unbraid.world.config import WorldConfig, view_name
@@ -30,13 +32,15 @@ class Shot:
     """One walk past the sensors: a tracklet per modality.
 
     place: group (TRAIN, TEST), person, session and number within it. condition: one of CONDITIONS, or 'any' where the
-    config's rates decide about bags, occluders and night. other_outfit: the outfit in which a query looks for its
+    config's rates decide about bags, occluders and night. worn: the outfit that is seen, another than `outfit` only
+    where clothes leak. other_outfit: the outfit in which a query looks for its
     person under the protocols with one other outfit; -1 when there is none.
     """
 
     place: tuple[int, int, int, int]
     split: str
     outfit: int
+    worn: int
     condition: str
     camera: int
     view: int
@@ -69,11 +73,10 @@ class Shot:
 def plan(config: WorldConfig) -> list[Shot]:
     """All shots in the order of the index.
 
-    Cameras and views of a session are two random cycles, drawn without looking at the person, so neither tells who
-    somebody is. In a session of query and gallery the cycle of cameras runs through the gallery first and then through
-    the queries. So every query has a gallery tracklet in the same clothes in another camera, and where the gallery
-    tracklets of an outfit are a multiple of the cameras, a query has equally many in its own clothes and in another
-    outfit.
+    Cameras and views of a session are random cycles, drawn without looking at the person and anew for queries and
+    gallery, so neither tells who somebody is. Every query has a gallery tracklet in the same clothes in another
+    camera; where the gallery tracklets of an outfit are a multiple of the cameras, it has equally many in its own
+    clothes and in another outfit, and on average equally many of them from its own side.
     """
     shots = []
     for group, people, sessions in (
@@ -93,10 +96,11 @@ def labels(config: WorldConfig, shot: Shot) -> dict[str, str | None]:
         "camera": f"c{shot.camera}",
         "view": view_name(config, shot.view),
         "action": shot.action,
-        "condition": "normal" if shot.condition == "any" else shot.condition,
     }
-    if shot.condition == "any" and shot.night:
-        known["condition"] = "night"
+    if config.conditions:
+        known["condition"] = shot.condition
+    elif config.night_rate > 0:
+        known["light"] = "night" if shot.night else "day"
     if not config.conditions and config.test_outfits > 1:
         known["other_clothes"] = None if shot.other_outfit < 0 else f"{shot.identity}-o{shot.other_outfit}"
     return known
@@ -105,11 +109,12 @@ def labels(config: WorldConfig, shot: Shot) -> dict[str, str | None]:
 def protocols(config: WorldConfig) -> list[str]:
     """Names of the protocols that a world can answer; the first is its default."""
     if config.conditions:
-        there = set(config.modalities)
-        return [p.name for p in GAIT if {*p.query.labels["modality"], *p.gallery.labels["modality"]} <= there]
-    clothes = [CLOTHES_CHANGE, SAME_CLOTHES, ONE_CLOTHES_CHANGE] if config.test_outfits > 1 else []
+        there: set[str] = set(config.modalities)
+        return [p.name for p in GAIT if _answers(p, there, set(config.conditions))] or [CAMERA_CHANGE.name]
+    clothes = [CLOTHES_CHANGE, SAME_CLOTHES, ONE_CLOTHES_CHANGE, OTHER_CAMERAS] if config.test_outfits > 1 else []
     activity = []
-    if config.walking < 1 and len(config.actions) > 1:
+    done = {a for a in config.actions if (config.walking > 0 if a == "walk" else config.walking < 1)}
+    if len(done) > 1:
         activity = [SAME_ACTIVITY, SAME_ACTIVITY_OTHER_CAMERA, CROSS_ACTIVITY, CROSS_ACTIVITY_OTHER_CAMERA]
         activity += [CROSS_ACTIVITY_AND_CLOTHES] if clothes else []
     # what varies most comes first
@@ -117,9 +122,22 @@ def protocols(config: WorldConfig) -> list[str]:
     return [p.name for p in (*found, CAMERA_CHANGE)]
 
 
+def _answers(protocol: Protocol, modalities: set[str], conditions: set[str]) -> bool:
+    """Whether a world of gait sessions holds what a protocol of GAIT asks for."""
+    asked, offered = protocol.query.labels, protocol.gallery.labels
+    # all conditions together need no particular one
+    wanted = set() if len(asked["condition"]) > 1 else set(asked["condition"])
+    return {*asked["modality"], *offered["modality"]} <= modalities and wanted <= conditions
+
+
 def _of_session(config: WorldConfig, group: int, number: int, session: int) -> list[Shot]:
     random = stream(config.seed, Purpose.ORDER, group, number, session)
-    cameras, views = random.permutation(config.cameras), random.permutation(config.views)
+    # Of each split its own cycles: a query's camera and view say nothing about those of its gallery.
+    cycles = [(random.permutation(config.cameras), random.permutation(config.views)) for _ in range(2)]
+    first = config.tracklets - config.queries
+    if first == 1 and not config.conditions and cycles[0][0][0] == cycles[1][0][0]:
+        cycles[1] = (np.roll(cycles[1][0], 1), cycles[1][1])
+    worn = 0 if random.random() < config.clothes_leak else session
     condition = "any"
     if config.conditions:
         condition = "normal" if session == 0 else config.conditions[session - 1]
@@ -127,6 +145,9 @@ def _of_session(config: WorldConfig, group: int, number: int, session: int) -> l
     shots = []
     for tracklet in range(config.tracklets):
         split = _split(config, group, session, tracklet)
+        asks = split == "query" and not config.conditions
+        cameras, views = cycles[asks]
+        step = tracklet - first if asks else tracklet
         leaks = random.random() < config.camera_leak
         action = _action(config, random)
         night = bool(random.random() < config.night_rate) if condition == "any" else condition == "night"
@@ -138,9 +159,10 @@ def _of_session(config: WorldConfig, group: int, number: int, session: int) -> l
                 place=(group, number, session, tracklet),
                 split=split,
                 outfit=outfit,
+                worn=outfit if config.conditions else worn,
                 condition=condition,
-                camera=number % config.cameras if leaks else int(cameras[tracklet % config.cameras]),
-                view=int(views[tracklet % config.views]),
+                camera=number % config.cameras if leaks else int(cameras[step % config.cameras]),
+                view=int(views[step % config.views]),
                 action=action,
                 night=night,
                 other_outfit=other,

@@ -14,17 +14,18 @@ from dataclasses import asdict
 from itertools import groupby
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
+from threadpoolctl import threadpool_limits
 
-from unbraid.data.sets.folder import INDEX
+from unbraid.data.sets.folder import read_origin
 from unbraid.progress import track
 from unbraid.world.config import WorldConfig
 from unbraid.world.motion import MotionSource, Procedural
 from unbraid.world.people.person import person
 from unbraid.world.plan import Shot, plan, protocols
-from unbraid.world.store import STAGING, camera_of, claim, finished, outfit_of, save, write_tables
+from unbraid.world.store import STAGING, camera_of, claim, complete, finished, outfit_of, save, write_tables
 
 if TYPE_CHECKING:
     from unbraid.world.clothes.holding import Held
@@ -73,11 +74,12 @@ def render(
             f"the source of motion knows {', '.join(motion.actions)}, but not {', '.join(lacking)}; name the actions "
             f"that the world shall have"
         )
-    origin = _origin(config, motion, name)
-    claim(out, origin)
+    pixels = {"version": VERSION, "motion": motion.name, "config": json.loads(json.dumps(asdict(config)))}
+    origin = {"name": name, "synthetic": True, **pixels, "protocols": protocols(config)}
+    claim(out, pixels)
     shots = plan(config)
     missing = [shot for shot in shots if not finished(config, out, shot)]
-    if not missing and (out / INDEX).is_file():
+    if not missing and complete(out) and read_origin(out) == origin:
         return out
     try:
         shutil.rmtree(out / STAGING, ignore_errors=True)
@@ -94,13 +96,6 @@ def render(
             f"permissions and run the same command again",
         ) from error
     return out
-
-
-def _origin(config: WorldConfig, motion: MotionSource, name: str) -> dict[str, Any]:
-    """What origin.json says: everything that decides the pixels, and how they are meant to be used."""
-    shown = json.loads(json.dumps(asdict(config)))
-    facts = {"name": name, "synthetic": True, "version": VERSION, "motion": motion.name, "config": shown}
-    return {**facts, "protocols": protocols(config)}
 
 
 def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: int, motion: MotionSource) -> None:
@@ -131,11 +126,12 @@ def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """OpenCV without its own threads, as in worker processes."""
+    """One thread in OpenCV and in linear algebra, as in worker processes."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         cv2.setNumThreads(before)
 
@@ -158,6 +154,7 @@ def _start_worker(stop: Event) -> None:
     global _stopping
     _stopping = stop.is_set
     cv2.setNumThreads(1)
+    threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -101,6 +101,7 @@ def _take(
         place=(TEST, number, outfit, tracklet),
         split="gallery",
         outfit=outfit,
+        worn=outfit,
         condition=condition,
         camera=place,
         view=view % config.views,
@@ -120,7 +121,7 @@ def _actions(config: WorldConfig, motion: MotionSource) -> Iterator[Row]:
 
 
 def _outfits(config: WorldConfig, motion: MotionSource) -> Iterator[Row]:
-    for outfit in range(10):
+    for outfit in range(min(10, config.wardrobe or 10)):
         worn = draw_outfit(config, TEST, 0, outfit, condition="any")
         title = f"one person: {worn.top_colour} {worn.pattern} {worn.top}, {worn.bottom_colour} {worn.bottom}"
         title += f", {worn.hair} hair" + ("" if worn.bag == "none" else f", {worn.bag}")

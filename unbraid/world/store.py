@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from unbraid.data.sets.folder import save_frames, save_index, save_strip
+from unbraid.data.sets.folder import INDEX, ORIGIN, save_frames, save_index, save_strip
 from unbraid.files import replacing, write_text
 from unbraid.world.clothes.wardrobe import Outfit, draw_outfit
 from unbraid.world.config import WorldConfig
@@ -33,12 +33,20 @@ from unbraid.world.text.captions import captions, write_captions
 
 PLAN = "world.json"
 IDENTITIES, OUTFITS, CAPTIONS = "identities.parquet", "outfits.parquet", "captions.jsonl"
+SHOTS, FACTS = "shots.parquet", "facts.json"
 STAGING = ".unfinished"
 MASK, SILHOUETTE, DEPTH, POINTS = "mask.png", "silhouette.png", "depth.png", "points.safetensors"
 
 
+def complete(out: Path) -> bool:
+    """Whether every table of the world is there."""
+    return all((out / name).is_file() for name in (INDEX, ORIGIN, IDENTITIES, OUTFITS, SHOTS, CAPTIONS))
+
+
 def claim(out: Path, wanted: dict[str, Any]) -> None:
     """Make the folder and write down which world it is for, or check that it is already for this one.
+
+    wanted: what decides the pixels.
 
     Raises ValueError when `out` is a file, holds something else or another world; OSError when it cannot be written.
     """
@@ -64,7 +72,7 @@ def claim(out: Path, wanted: dict[str, Any]) -> None:
 
 def finished(config: WorldConfig, out: Path, shot: Shot) -> bool:
     """Whether all files of the shot are there; folders appear whole, so only deletions leave gaps."""
-    wanted = (config.frames if "rgb" in config.modalities else 0) + len(_extras(config))
+    wanted = (config.frames if "rgb" in config.modalities else 0) + len(_extras(config)) + 1
     try:
         with os.scandir(_folder(out, shot)) as found:
             return sum(entry.stat().st_size > 0 for entry in found) == wanted
@@ -84,6 +92,8 @@ def save(config: WorldConfig, out: Path, shot: Shot, taken: Recording) -> None:
     if POINTS in extras:
         counts = np.array([len(cloud) for cloud in taken.clouds], np.int32)
         save_file({"points": np.concatenate(taken.clouds), "counts": counts}, staging / place / POINTS)
+    (staging / place).mkdir(parents=True, exist_ok=True)
+    (staging / place / FACTS).write_text(json.dumps(taken.facts), encoding="utf-8")
     if goal.exists():
         shutil.rmtree(goal)
     goal.parent.mkdir(exist_ok=True)
@@ -102,15 +112,18 @@ def write_tables(config: WorldConfig, out: Path, shots: Sequence[Shot], origin: 
     said = []
     for shot in shots:
         worn = outfits.setdefault((shot.clothes, shot.condition), outfit_of(config, shot))
-        place = camera_of(config, shot.camera).place
+        seen_by = camera_of(config, shot.camera)
         for modality in config.modalities:
-            said += captions(config, shot, people[shot.place[:2]], worn, place, modality)
+            someone = people[shot.place[:2]]
+            said += captions(config, shot, someone, worn, seen_by.place, modality, blur=seen_by.blur)
     rows = [
         {"clothes": clothes, "condition": condition, **asdict(outfit)}
         for (clothes, condition), outfit in outfits.items()
     ]
     _write_table(out / OUTFITS, rows)
     write_captions(out / CAPTIONS, said)
+    seen = [json.loads((_folder(out, shot) / FACTS).read_text(encoding="utf-8")) for shot in shots]
+    _write_table(out / SHOTS, [{"shot": shot.key, **one} for shot, one in zip(shots, seen, strict=True)])
     rows = [
         {**row, "top": worn.top, "top_colour": worn.top_colour, "bottom_colour": worn.bottom_colour}
         | {"sex": people[shot.place[:2]].shape.sex}
@@ -123,7 +136,7 @@ def write_tables(config: WorldConfig, out: Path, shots: Sequence[Shot], origin: 
 
 def outfit_of(config: WorldConfig, shot: Shot) -> Outfit:
     """What the person of a shot wears."""
-    return draw_outfit(config, *shot.place[:2], shot.outfit, condition=shot.condition)
+    return draw_outfit(config, *shot.place[:2], shot.worn, condition=shot.condition)
 
 
 @lru_cache(maxsize=128)

@@ -150,7 +150,7 @@ def test_occluders_pass_through_a_part_of_the_frames():
     assert not hidden(None, 0, 8, 8).any()
 
 
-SHOT = Shot((TRAIN, 0, 0, 0), "train", 0, "normal", camera=0, view=1, action="walk", night=False)
+SHOT = Shot((TRAIN, 0, 0, 0), "train", 0, 0, "normal", camera=0, view=1, action="walk", night=False)
 EVERYTHING = replace(CONFIG, modalities=("rgb", "silhouette", "depth"), mask_errors=0.0)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, chisquare
 
+from unbraid.world import named_world
 from unbraid.world.clothes.wardrobe import CONDITIONS, draw_outfit
 from unbraid.world.config import ACTIONS, WorldConfig
 from unbraid.world.people.person import TEST, TRAIN, person
@@ -24,7 +25,7 @@ from unbraid.world.text.captions import (
     write_captions,
 )
 from unbraid.world.text.templates import TEMPLATES, sentence
-from unbraid.world.text.words import VOCABULARY, hair_words, mistaken, motion_words, named_view, said
+from unbraid.world.text.words import VOCABULARY, biometric_words, hair_words, mistaken, motion_words, named_view, said
 
 CONFIG = WorldConfig(train_identities=30, test_identities=30, walking=0.4, night_rate=0.2, word_errors=0.2, views=8)
 MODALITIES = ("rgb", "silhouette", "depth")
@@ -92,7 +93,7 @@ def said_about(config: WorldConfig, shot: Shot, modality: str, blur: float | Non
 @pytest.fixture(scope="module")
 def spoken() -> list[tuple[Shot, str, Caption]]:
     """All captions of every fifth shot, in everyday clothes and under all conditions."""
-    gait = replace(CONFIG, conditions=CONDITIONS, train_identities=6, test_identities=6)
+    gait = replace(CONFIG, conditions=CONDITIONS, walking=1.0, train_identities=6, test_identities=6)
     shots = [*plan(CONFIG)[::5], *plan(gait)[::5]]
     return [
         (shot, modality, row)
@@ -104,7 +105,7 @@ def spoken() -> list[tuple[Shot, str, Caption]]:
 
 def test_every_tracklet_has_one_caption_per_aspect():
     config = WorldConfig(
-        train_identities=2, test_identities=2, modalities=MODALITIES, conditions=("bag", "night"), views=8
+        train_identities=2, test_identities=2, modalities=MODALITIES, conditions=("bag", "night"), walking=1.0, views=8
     )
     shots = plan(config)
     rows = [(r.key, r.aspect) for shot in shots for m in config.modalities for r in said_about(config, shot, m)]
@@ -140,10 +141,10 @@ def test_written_out_by_hand():
     worn |= {"bottom": "wide trousers", "bottom_colour": "navy", "shoe_colour": "red", "hat": "none"}
     wanted = "A person wearing an orange shirt with white horizontal stripes, navy wide trousers and red shoes."
     assert sentence("clothing", 0, worn, "rgb") == wanted
-    body = {"sex": "female", "stature": "medium height", "weight": "heavy", "muscle": "muscular", "age": "elderly"}
+    body = {"sex": "female", "stature": "medium height", "weight": "heavy", "muscle": "muscular"}
     body["proportions"] = "ideal proportions"
     assert sentence("biometric", 1, body, "depth") == (
-        "This elderly woman is of medium height, with a heavy build, strong muscles and ideal proportions."
+        "This woman is of medium height, with a heavy build, strong muscles and ideal proportions."
     )
     moved = {"action": "walk", "arm_swing": "little", "stride": "long", "cadence": "quick", "lean": "upright"}
     assert sentence("motion", 0, moved, "rgb") == (
@@ -164,7 +165,7 @@ def test_written_out_by_hand():
 def test_every_template_tells_every_word():
     """Within an aspect, no two choices of words give one text in any template."""
     examples = {
-        "biometric": ("sex", "stature", "weight", "muscle", "age", "proportions"),
+        "biometric": ("sex", "stature", "weight", "muscle", "proportions"),
         "motion": ("action", "arm_swing", "stride", "cadence", "lean"),
         "clothing": ("top", "top_colour", "pattern", "second_colour", "bottom", "bottom_colour", "shoe_colour", "hat"),
         "hair": ("hair", "hair_colour"),
@@ -206,7 +207,6 @@ def read_body(text: str) -> dict[str, str]:
     text = text.lower()
     one = lambda table: next(word for sign, word in table.items() if re.search(rf"\b{sign}\b", text))  # noqa: E731
     found = {"sex": one({"wom[ae]n|female": "female", "man|male": "male"}), "stature": one(STATURE)}
-    found["age"] = one({"young": "young adult", "middle-aged": "middle-aged", "elderly": "elderly"})
     levels = {
         "weight": ("slim", "average", "heavy"),
         "muscle": ("soft", "average", "strong"),
@@ -228,10 +228,10 @@ def test_share_of_wrong_words(rate):
         [row] = [r for r in said_about(config, shot, "depth") if r.aspect == "biometric"]
         true, read = known(*shot.place[:2]).shape, read_body(row.text)
         heights = ("short", "medium height", "tall")
-        told += 6
+        told += 5
         wrong += read["sex"] != true.sex
         wrong += read["stature"] != heights[(true.height >= 1.64) + (true.height >= 1.76)]
-        borders = {"weight": (0.42, 0.62), "muscle": (0.45, 0.65), "age": (0.76, 0.88), "proportions": (0.33, 0.67)}
+        borders = {"weight": (0.42, 0.62), "muscle": (0.45, 0.65), "proportions": (0.33, 0.67)}
         for name, (low, high) in borders.items():
             value = true.phenotypes[name]
             wrong += read[name] != VOCABULARY[name][(value >= low) + (value >= high)]
@@ -283,12 +283,24 @@ def test_one_persons_body_is_always_told_alike():
 @pytest.mark.parametrize("people", [100, 400])
 def test_texts_are_no_identity_codes(people):
     crowd = [known(TRAIN, number) for number in range(people)]
-    texts = Counter(sentence("biometric", 0, body_words(one.shape), "rgb") for one in crowd)
+    texts = Counter(sentence("biometric", 0, biometric_words(one), "rgb") for one in crowd)
     found = shared_texts(crowd)
     assert (found.people, found.texts, found.largest) == (people, len(texts), max(texts.values()))
     assert found.sharing == sum(n for n in texts.values() if n > 1)
     assert found.sharing > people / 4
-    assert found.texts < 0.85 * people
+    assert found.texts < 0.8 * people
+
+
+@pytest.mark.parametrize("role", ["dev", "final"])
+def test_texts_of_the_benchmarks_are_no_identity_codes(role):
+    config = named_world(f"clothes/small/{role}").config
+    found = shared_texts([person(config, TEST, number) for number in range(config.test_identities)])
+    assert found.sharing > 0.35 * found.people
+
+
+def test_shared_texts_of_nobody_and_of_unknown_aspects():
+    crowd = [known(TRAIN, number) for number in range(100)]
+    found = shared_texts(crowd)
     assert shared_texts(crowd, ("biometric", "motion")).texts > found.texts
     assert shared_texts([]).largest == 0
     with pytest.raises(ValueError, match="clothing"):
@@ -297,7 +309,7 @@ def test_texts_are_no_identity_codes(people):
 
 def test_three_level_words_are_all_used():
     crowd = [known(TRAIN, number) for number in range(400)]
-    for factor in ("stature", "weight", "muscle", "age", "proportions"):
+    for factor in ("stature", "weight", "muscle", "proportions"):
         counts = Counter(body_words(one.shape)[factor] for one in crowd)
         assert set(counts) == set(VOCABULARY[factor])
         assert min(counts.values()) > 40, counts

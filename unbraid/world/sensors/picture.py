@@ -19,6 +19,7 @@ from unbraid.world.seeds import Purpose, stream
 from unbraid.world.sensors.camera import Camera, View, horizon, place_in_scene, stand
 from unbraid.world.sensors.frame import Occluder, boxes, draw_occluder, draw_over, hidden
 from unbraid.world.sensors.lidar import depth_map, draw_scanner, scan
+from unbraid.world.sensors.lidar import facts as scanned
 from unbraid.world.sensors.raster import bounds, cast_shadow, dim, expose, project, rasterise, shade, skin, to_pixels
 from unbraid.world.sensors.silhouette import draw_faults, normalised, segmented
 
@@ -55,7 +56,7 @@ class Recording:
     """What the sensors saw at T instants; a list is empty when its modality was not asked for.
 
     rgb: (H, W, 3) uint8. masks: (H, W) uint8, 0 or 255, what a segmentation network found. silhouettes, depth: (64, 64)
-    uint8. clouds: (N, 3) float32 metres, LiDAR frame.
+    uint8. clouds: (N, 3) float32 metres, LiDAR frame. facts: what chance decided, one number each.
     """
 
     rgb: list[Image]
@@ -63,6 +64,7 @@ class Recording:
     silhouettes: list[Image]
     depth: list[Image]
     clouds: list[Single]
+    facts: dict[str, float]
 
 
 def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: MotionSource = PROCEDURAL) -> Recording:
@@ -89,7 +91,8 @@ def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: Mo
     faults = draw_faults(config.mask_errors, faulty, night=shot.night)
     scanner = draw_scanner(laser, near=config.lidar_near, far=config.lidar_far)
     station, forward = scanner.stand(azimuth)
-    taken = Recording([], [], [], [], [])
+    taken = Recording([], [], [], [], [], {"view_jitter_degrees": float(jitter)})
+    covers = []
     for number in range(config.frames):
         screen = _on_screen(projected[number], crop[number], config.height, config.width)
         covered = _covered(who.costume, screen, config.height, config.width)
@@ -99,7 +102,8 @@ def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: Mo
             _darken(image, seen_from, points[number], crop[number])
             _paint(image, who.costume, screen, covered, normals[number], seen_from, kind.ambient)
             taken.rgb.append(_developed(config, kind, image, crop[number], occluder, number, shot.night, random))
-        if config.masks or "silhouette" in config.modalities:
+        covers.append(float((behind & (covered >= 0)).sum() / max(1, int((covered >= 0).sum()))))
+        if (config.masks and "rgb" in config.modalities) or "silhouette" in config.modalities:
             found = segmented((covered >= 0) & ~behind, faults, faulty)
             taken.masks.append(np.asarray(found * np.uint8(255)))
             if "silhouette" in config.modalities:
@@ -109,7 +113,18 @@ def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: Mo
             cloud = hits.cloud[~_behind(hits.world, seen_from, crop[number], behind)]
             taken.clouds.append(cloud)
             taken.depth.append(depth_map(cloud))
+    taken.facts["hidden_share"] = float(np.mean(covers))
+    taken.facts["cut_share"] = _cut(extents.astype(np.float64), crop)
+    if taken.clouds:
+        taken.facts.update(scanned(scanner, taken.clouds))
     return taken
+
+
+def _cut(extents: Floats, crop: Floats) -> float:
+    """Share of the person's extent (T, 2, 2) that lies outside the boxes (T, 4), mean over the frames."""
+    low, high = extents[:, 0], extents[:, 1]
+    inside = np.minimum(high, crop[:, :2] + crop[:, 2:]) - np.maximum(low, crop[:, :2])
+    return float(1 - (np.maximum(inside, 0) / (high - low)).prod(1).mean())
 
 
 def dense_times(config: WorldConfig) -> tuple[int, Floats]:

@@ -11,15 +11,14 @@ from unbraid.world.text.words import Words
 HELD_OUT = 2
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "biometric": (
-        "a(n) {age} {person} of {stature} stature with a(n) {build} build, {muscles} muscles and {shape} proportions",
-        "this {age} {person} is {height}, with a(n) {build} build, {muscles} muscles and {shape} proportions",
-        "body: {sex}, {age}, {height}, {build} build, {muscles} muscles, {shape} proportions",
-        "an adult, {sex} and {age}, {height}, with {muscles} muscles, {shape} proportions and a(n) {build} build",
-        "a(n) {build} build with {muscles} muscles and {shape} proportions marks this {age} {person}, who is {height}",
-        "the {person} looks {age} and {height}; the build is {build}, the muscles are {muscles}, "
-        "the proportions {shape}",
-        "{shape} proportions, {muscles} muscles and a(n) {build} build belong to a(n) {age} {person} who is {height}",
-        "somebody {height}: a(n) {person}, {age}, of {build} build, with {shape} proportions and {muscles} muscles",
+        "a(n) {person} of {stature} stature with a(n) {build} build, {muscles} muscles and {shape} proportions",
+        "this {person} is {height}, with a(n) {build} build, {muscles} muscles and {shape} proportions",
+        "body: {sex}, {height}, {build} build, {muscles} muscles, {shape} proportions",
+        "an adult, {sex}, {height}, with {muscles} muscles, {shape} proportions and a(n) {build} build",
+        "a(n) {build} build with {muscles} muscles and {shape} proportions marks this {person}, who is {height}",
+        "the {person} is {height}; the build is {build}, the muscles are {muscles}, the proportions {shape}",
+        "{shape} proportions, {muscles} muscles and a(n) {build} build belong to a(n) {person} who is {height}",
+        "somebody {height}: a(n) {person} of {build} build, with {shape} proportions and {muscles} muscles",
     ),
     "motion": (
         "a person {action} with {manner}",
@@ -139,11 +138,10 @@ def _listed(things: list[str]) -> str:
 
 
 def _biometric(words: Words) -> Words:
-    stature, age = words["stature"].split()[0], words["age"].split()[0]
+    stature = words["stature"].split()[0]
     return {
         "sex": words["sex"],
         "person": {"female": "woman", "male": "man"}[words["sex"]],
-        "age": age,
         "stature": stature,
         "height": "of medium height" if stature == "medium" else stature,
         "build": words["weight"].split()[0],

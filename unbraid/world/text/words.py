@@ -87,8 +87,11 @@ POSTURES = {
 
 
 def biometric_words(someone: Person) -> Words:
-    """Sex (the generator's label), stature, weight, muscle, age and proportions: the same in every tracklet."""
-    return body_words(someone.shape)
+    """Sex (the generator's label), stature, weight, muscle and proportions: the same in every tracklet.
+
+    Five words and not six: with the age, most people of a benchmark would have a text of their own.
+    """
+    return {name: word for name, word in body_words(someone.shape).items() if name != "age"}
 
 
 def motion_words(someone: Person, action: str, held: Held) -> Words:
