@@ -51,7 +51,21 @@ class Strip:
         return self.count
 
 
-Media = Images | VideoSpan | Strip
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """All frames in one .npy, .npz or .pkl file, as an array whose first axis is time.
+
+    Of type bool or uint8, and of shape T H W, T H W 3, T 3 H W, T H W 1 or T 1 H W.
+    """
+
+    path: Path
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+Media = Images | VideoSpan | Strip | Arrays
 
 
 @dataclass(frozen=True, slots=True)

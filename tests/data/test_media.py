@@ -1,5 +1,6 @@
 """Frames of videos and image files. Oracle of a frame: its number, painted before encoding."""
 
+import pickle
 import struct
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -14,9 +15,18 @@ from numpy.typing import NDArray
 
 from tests.shared import shared
 from unbraid.data import media
-from unbraid.data.media import background, chosen_frames, crop, read_frames, shrink, video_frames, video_info
+from unbraid.data.media import (
+    background,
+    chosen_frames,
+    crop,
+    declared_frames,
+    read_frames,
+    shrink,
+    video_frames,
+    video_info,
+)
 from unbraid.data.sets.folder import save_strip
-from unbraid.tracklet import Images, Strip, VideoSpan
+from unbraid.tracklet import Arrays, Images, Strip, VideoSpan
 
 FRAMES = 60
 # name, encoder, options: reordered frames, short groups of pictures, containers with and without shown times
@@ -307,3 +317,48 @@ def test_a_strip_is_cut_into_its_frames(tmp_path: Path) -> None:
         read_frames(Strip(tmp_path / name, 5), [0])
     with pytest.raises(FileNotFoundError):
         read_frames(Strip(tmp_path / "gone.png", 5), [0])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_declared_frames(videos: Path, name: str) -> None:
+    assert declared_frames(videos / name) == FRAMES
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 5), (4, 6, 5, 3), (4, 3, 6, 5), (4, 6, 5, 1), (4, 1, 6, 5), (4, 3, 6, 3)])
+def test_arrays_show_their_frames(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(values))
+    found = read_frames(Arrays(tmp_path / "a.pkl", 4), [2, 0, 2])
+    for image, number in zip(found, (2, 0, 2), strict=True):
+        frame = values[number]
+        if frame.ndim == 3 and frame.shape[2] not in (1, 3):
+            frame = np.moveaxis(frame, 0, 2)
+        assert image.shape == (*frame.shape[:2], 3)  # where both ends could be channels, the last axis is
+        assert image.dtype == np.uint8
+        for channel in range(3):
+            plane = frame if frame.ndim == 2 else frame[..., min(channel, frame.shape[2] - 1)]
+            np.testing.assert_array_equal(image[..., channel], plane)
+
+
+def test_arrays_of_truth_values_are_black_and_white(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((2, 4, 3)) > 0.5
+    np.save(tmp_path / "a.npy", values)
+    found = read_frames(Arrays(tmp_path / "a.npy", 2), [1])[0]
+    np.testing.assert_array_equal(found[..., 0], np.where(values[1], 255, 0))
+
+
+def test_arrays_that_hold_no_frames(tmp_path: Path) -> None:
+    good = Arrays(tmp_path / "a.npy", 2)
+    with pytest.raises(FileNotFoundError, match=r"a\.npy is missing"):
+        read_frames(good, [0])
+    for values, reason in (
+        (np.zeros((2, 4, 3), np.float32), "type float32; expected"),
+        (np.zeros((2, 4), np.uint8), r"shape \(2, 4\)"),
+        (np.zeros((3, 4, 4), np.uint8), "holds 3 frames, but the index says 2"),
+        (np.zeros((2, 4, 4, 4), np.uint8), "no axis of a frame has 1 or 3 channels"),
+    ):
+        np.save(good.path, values)
+        with pytest.raises(ValueError, match=rf"a\.npy.*{reason}"):
+            read_frames(good, [0])
+    with pytest.raises(ValueError, match="index 2 of a tracklet of 2 frames"):
+        read_frames(good, [2])

@@ -1,4 +1,4 @@
-"""Pixels of a tracklet: image files and exact frames of a video.
+"""Pixels of a tracklet: image files, arrays and exact frames of a video.
 
 A frame number counts the frames of a video in the order they are shown, from 0. The table of all frames is read
 from the packets, once per process and without decoding, so a number means the same picture however it is reached.
@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unbraid.tracklet import Box, Images, Media, Strip
+from unbraid.data.arrays import load_array
+from unbraid.tracklet import Arrays, Box, Images, Media, Strip
 
 Image = NDArray[np.uint8]
 
@@ -59,11 +60,12 @@ def read_frames(media: Media, indices: Sequence[int]) -> list[Image]:
     A list, because crops and files of one tracklet may differ in size. An index asked twice gives the same array
     twice: copy before writing into it.
 
-    media: image files, one strip of frames, or frame numbers of a video with their boxes.
+    media: image files, one strip or array file of frames, or frame numbers of a video with their boxes.
     indices: positions in the tracklet, 0 <= index < len(media).
 
     Raises FileNotFoundError for a missing file; ValueError for an index outside the tracklet, a file that does not
-    decode, a frame number past the end of the video and a box that lies outside its frame.
+    decode, an array that holds no such frames (see `Arrays`), a frame number past the end of the video and a box that
+    lies outside its frame.
     """
     wrong = [index for index in indices if not 0 <= index < len(media)]
     if wrong:
@@ -74,6 +76,8 @@ def read_frames(media: Media, indices: Sequence[int]) -> list[Image]:
     if isinstance(media, Strip):
         parts = _cut(media)
         return [parts[index] for index in indices]
+    if isinstance(media, Arrays):
+        return _slices(media, indices)
     path = Path(media.path)
     pictures = dict(chosen_frames(path, {media.frames[index] for index in indices}))
     if not media.boxes:
@@ -148,6 +152,13 @@ def video_info(path: Path) -> VideoInfo:
     return VideoInfo(len(times), float(rate or 0), picture.shape[1], picture.shape[0])
 
 
+def declared_frames(path: Path) -> int:
+    """How many frames the head of a video declares; counted where it declares none. Raises as `video_frames`."""
+    with _open(Path(path)) as (_, stream):
+        declared: int = stream.frames
+    return declared or len(_table(Path(path)).times)
+
+
 def background(path: Path, *, height: int = 576, samples: int = 51) -> Image:
     """What a fixed camera sees behind the people, H W 3 uint8 RGB, at most `height` tall (see `shrink`).
 
@@ -185,6 +196,27 @@ def _cut(strip: Strip) -> list[Image]:
             f"belongs to another file, or the file is cut short"
         )
     return list(whole.reshape(strip.count, -1, *whole.shape[1:]))
+
+
+def _slices(media: Arrays, indices: Sequence[int]) -> list[Image]:
+    """Chosen frames of an array file as pictures; a frame of one channel shows it three times."""
+    whole = load_array(media.path)
+    if len(whole.shape) not in (3, 4) or whole.dtype not in (np.bool_, np.uint8):
+        raise ValueError(
+            f"{media.path} holds an array of shape {whole.shape} and type {whole.dtype}; expected T H W, T H W 3 or "
+            f"T 3 H W of bool or uint8. Convert it (numpy.save) and use the copy"
+        )
+    if len(whole) != media.count:
+        raise ValueError(f"{media.path} holds {len(whole)} frames, but the index says {media.count}; read it again")
+    if whole.ndim == 3:
+        whole = whole[..., None]
+    elif whole.shape[3] not in (1, 3):
+        whole = whole.transpose(0, 2, 3, 1)
+    if whole.shape[3] not in (1, 3):
+        raise ValueError(f"{media.path}: no axis of a frame has 1 or 3 channels; expected H W, H W 3 or 3 H W")
+    scale = 255 if whole.dtype == np.bool_ else 1
+    shown = {i: np.broadcast_to(whole[i], (*whole.shape[1:3], 3)).astype(np.uint8) * np.uint8(scale) for i in indices}
+    return [shown[index] for index in indices]
 
 
 def _read_image(path: Path) -> Image:
