@@ -29,6 +29,18 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": {"spaces", "protocol", "ranking", "method", "search", "progress"},
     "leakage": {"spaces", "protocol", "evaluate", "progress"},
     "search": {"spaces", "method", "ranking", "progress"},
+    "trials": {"verification"},
+    "pairs": {"evaluate", "protocol", "ranking", "search", "spaces"},
+    "verify": {"evaluate", "method", "pairs", "protocol", "search", "spaces", "trials", "verification"},
+    "openset": {
+        *("evaluate", "method", "pairs", "protocol", "ranking", "search", "spaces", "trials", "verification", "verify"),
+    },
+    "calibration": set(),
+    "advise": {
+        *("calibration", "evaluate", "method", "pairs", "protocol", "search", "spaces", "trials", "verification"),
+        "verify",
+    },
+    "rerank": {"spaces", "method", "search", "ranking", "progress"},
     "detect": {"tracklet", "data", "progress"},
     "track": {"detect", "tracklet", "data", "progress"},
     "audit": {"spaces", "protocol", "evaluate", "tracklet", "data", "world"},

@@ -14,7 +14,7 @@ from unbraid.method import cosine
 from unbraid.progress import track
 from unbraid.protocol import Protocol, need
 from unbraid.ranking import AveragePrecision, Block, Ranking, rank, rows_per_block
-from unbraid.search import MEMORY, Similarity, scorer, slices
+from unbraid.search import MEMORY, Scoring, Similarity, scorer, slices
 from unbraid.spaces import Embeddings, Spaces
 
 DRAWS = 1000
@@ -69,7 +69,7 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """Every field but the table, in plain types; a NaN becomes None."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
 
     def to_json(self) -> str:
         """`as_dict` as JSON text."""
@@ -99,7 +99,7 @@ def evaluate(
     gallery: Embeddings,
     protocol: Protocol,
     *,
-    similarity: Similarity = cosine,
+    similarity: Similarity | Scoring = cosine,
     space: str = "identity",
     seed: int = 0,
     synthetic: bool | None = None,
@@ -107,7 +107,7 @@ def evaluate(
 ) -> Result:
     """The scores of a protocol, exact, within bounded memory.
 
-    similarity: any function (Spaces of b items, Spaces of g items) -> b g, larger is more alike.
+    similarity: any function (Spaces of b items, Spaces of g items) -> b g, larger is more alike; or `Reranking()`.
     space: compare this space; it is then the only one that `similarity` sees, under the name 'identity'.
     seed: of the bootstrap. synthetic: None takes it from the embeddings' origin ('synthetic': 'true' or 'false').
     memory: bytes of working memory, beside the embeddings and the labels.
@@ -168,7 +168,7 @@ def evaluate(
         rank_10=mean(ranking.first <= 10),
         rank_20=mean(ranking.first <= 20),
         mean_inp=mean(ranking.inp),
-        synthetic=_synthetic(query, gallery) if synthetic is None else synthetic,
+        synthetic=is_synthetic(query, gallery) if synthetic is None else synthetic,
         origin={
             f"{side} {name}": value
             for side, embeddings in (("query", query), ("gallery", gallery))
@@ -183,7 +183,7 @@ def compare(
     gallery: Embeddings,
     protocol: Protocol,
     *,
-    similarity: Similarity = cosine,
+    similarity: Similarity | Scoring = cosine,
     space: str = "identity",
     memory: int = MEMORY,
 ) -> Ranking:
@@ -191,7 +191,7 @@ def compare(
 
     Arguments and errors are those of `evaluate`, but that it is no error when no query has a mate.
     """
-    return rank(_blocks(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
+    return rank(blocks(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
 
 
 def sides(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tuple[Embeddings, Embeddings]:
@@ -222,7 +222,12 @@ class _Cells:
 
 
 def _ranked(
-    query: Embeddings, gallery: Embeddings, protocol: Protocol, similarity: Similarity, space: str, memory: int
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    similarity: Similarity | Scoring,
+    space: str,
+    memory: int,
 ) -> tuple[Ranking, _Cells]:
     """One row per query, or per query and value of the cell label in the gallery but its own."""
     if not protocol.cells:
@@ -288,9 +293,15 @@ def expected_ap(hits: NDArray[np.int64], valid: NDArray[np.int64], ap: AveragePr
     return step if ap == "step" else (step + hits / valid) / 2
 
 
-def _blocks(
-    query: Embeddings, gallery: Embeddings, protocol: Protocol, similarity: Similarity, space: str, memory: int
+def blocks(
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    similarity: Similarity | Scoring,
+    space: str,
+    memory: int,
 ) -> Iterator[Block]:
+    """Scores, hits and skips of a protocol, some queries at a time against the whole gallery. Raises as `evaluate`."""
     asked, offered = query.spaces, gallery.spaces
     if space != "identity":
         asked, offered = Spaces({"identity": asked[space]}), Spaces({"identity": offered[space]})
@@ -317,7 +328,8 @@ def _groups(identity: pd.Series) -> NDArray[np.int64]:
     return codes
 
 
-def _synthetic(*sides: Embeddings) -> bool | None:
+def is_synthetic(*sides: Embeddings) -> bool | None:
+    """What the origins say about the pixels; None when none of them says anything."""
     said = {side.origin["synthetic"].lower() for side in sides if "synthetic" in side.origin}
     return None if not said else "true" in said
 
@@ -339,9 +351,10 @@ def _table(ranking: Ranking, cells: _Cells, query: pd.DataFrame, gallery: pd.Dat
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A field of a result in the types of JSON: lists for tuples, None for NaN."""
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, Mapping):
         return dict(value)
     return None if isinstance(value, float) and np.isnan(value) else value

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numba
 import numpy as np
@@ -19,6 +19,16 @@ from unbraid.ranking import CHUNK, in_threads
 from unbraid.spaces import Embeddings, Spaces
 
 Similarity = Callable[[Spaces, Spaces], Tensor]
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """A way to score that must see both sides as a whole first, such as `rerank.Reranking`."""
+
+    def scorer(self, query: Spaces, gallery: Spaces) -> "Scorer":
+        """Scores by rows."""
+        ...
+
 
 MEMORY = 64 * 2**20
 # Queries scored at once: enough for the matrix product to run at full speed.
@@ -85,7 +95,7 @@ def search(
     gallery: Embeddings,
     *,
     k: int = 10,
-    similarity: Similarity = cosine,
+    similarity: Similarity | Scoring = cosine,
     min_score: float | None = None,
     own: bool = False,
     memory: int = MEMORY,
@@ -127,7 +137,7 @@ def search(
     return Hits(scores, rows, query.table, gallery.table)
 
 
-def scorer(query: Spaces, gallery: Spaces, similarity: Similarity) -> Scorer:
+def scorer(query: Spaces, gallery: Spaces, similarity: Similarity | Scoring) -> Scorer:
     """Scores by rows, float32: `similarity` on the rows asked for.
 
     For the plain cosine of one vector per item it multiplies by the lengths,
@@ -142,6 +152,8 @@ def scorer(query: Spaces, gallery: Spaces, similarity: Similarity) -> Scorer:
                 f"space {name!r} has shape {tuple(query[name].shape)} in the query but {tuple(gallery[name].shape)} in "
                 f"the gallery; only the first axis may differ. Extract both with the same weights"
             )
+    if isinstance(similarity, Scoring):
+        return similarity.scorer(query, gallery)
     plain = similarity is cosine or getattr(similarity, "__func__", None) is Method.similarity
     if plain and query["identity"].ndim == 2:
         return _cosine_of_vectors(query["identity"].detach(), gallery["identity"].detach())

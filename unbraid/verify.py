@@ -1,0 +1,250 @@
+"""How well one pair of tracklets tells whether they show one person: embeddings and a protocol give error rates."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unbraid.evaluate import is_synthetic, plain
+from unbraid.method import cosine
+from unbraid.pairs import Census, Compared, compared, origin
+from unbraid.protocol import Protocol
+from unbraid.search import MEMORY, Similarity
+from unbraid.spaces import Embeddings
+from unbraid.trials import Interval, below, guarded, interval, percent, resampled, unsupported
+from unbraid.verification import Survey, crossing, edges, keys, recount, survey
+
+FMRS = (1e-1, 1e-2, 1e-3, 1e-4)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """FNMR at one FMR. wanted: the FMR asked for. threshold: accept scores of at least this.
+
+    fmr: reached, at most `wanted`. fnmr: in 0..1. interval: 95 %, over query identities. reason: why the other fields
+    are None; empty when they are not.
+    """
+
+    wanted: float
+    threshold: float | None = None
+    fmr: float | None = None
+    fnmr: float | None = None
+    interval: Interval | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        name = f"FNMR at FMR {percent(self.wanted)}"
+        if self.fnmr is None or self.interval is None or self.threshold is None:
+            return f"{name:<20} not reported: {self.reason}"
+        tail = f"     TAR {100 * (1 - self.fnmr):.2f}, threshold {self.threshold:.6g}"
+        return f"{name:<20}{row(self.fnmr, self.interval)}{tail}"
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """Error rates of comparing one with one, over all pairs that the protocol does not skip. Rates are in 0..1.
+
+    protocol, hit, skip, space, synthetic, origin: as in `evaluate.Result`. Pairs of one cell value are skipped and
+    cells are pooled.
+    queries, gallery, identities: items of each side, known identities among the queries.
+    genuine: pairs that are hits; genuine_identities: query identities that have one.
+    impostors: pairs that are not; identity_pairs: pairs of different people among them, A with B once; an item of
+    unknown identity counts as one more person.
+    unknown: impostor pairs in which an identity is unknown. same_identity: impostor pairs of one identity, which the
+    protocol neither hits nor skips; above 0 the protocol, or the data, deserves a look.
+    eer, eer_interval, eer_threshold: where FMR and FNMR meet; eer_step: width of the step there.
+    d_prime: distance of the two means in standard deviations.
+    exact_to: the FMR up to which thresholds are the smallest possible; above it they are edges of bins, at most 2^-12
+    of their size apart. Every rate is exact for its threshold.
+    points: FNMR at the FMRs asked for. det: threshold, fmr, fnmr, false_matches, misses along the DET curve.
+    Intervals: 95 %, bootstrap over query identities with thresholds set anew in each draw, the gallery held fixed.
+    """
+
+    protocol: str
+    hit: str
+    skip: str
+    space: str
+    queries: int
+    gallery: int
+    identities: int
+    genuine: int
+    genuine_identities: int
+    impostors: int
+    identity_pairs: int
+    unknown: int
+    same_identity: int
+    eer: float
+    eer_interval: Interval
+    eer_threshold: float
+    eer_step: float
+    d_prime: float
+    exact_to: float
+    points: tuple[OperatingPoint, ...]
+    synthetic: bool | None
+    origin: Mapping[str, str]
+    det: pd.DataFrame
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field but the DET curve, in plain types; a NaN becomes None."""
+        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("det", "points")}
+        found["points"] = [{name: plain(value) for name, value in asdict(point).items()} for point in self.points]
+        return found
+
+    def to_json(self) -> str:
+        """`as_dict` as JSON text."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; space '{self.space}'; verification",
+            f"{self.queries} queries of {self.identities} identities, {self.gallery} gallery items; {self.genuine} "
+            f"genuine pairs of {self.genuine_identities} identities; {self.impostors} impostor pairs of "
+            f"{self.identity_pairs} pairs of people, {self.unknown} with an unknown identity",
+            "                          %     95 % interval",
+            f"{'EER':<20}{row(self.eer, self.eer_interval)}     threshold {self.eer_threshold:.6g}",
+            *map(str, self.points),
+            f"d' {self.d_prime:.3f}",
+        ]
+        if self.same_identity:
+            lines.append(
+                f"{self.same_identity} impostor pairs show one identity: the rules neither hit nor skip them, "
+                f"so every FMR here is too high"
+            )
+        return ("SYNTHETIC data; says nothing about real people\n" if self.synthetic else "") + "\n".join(lines)
+
+
+def verify(
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    *,
+    similarity: Similarity = cosine,
+    space: str = "identity",
+    fmrs: Sequence[float] = FMRS,
+    seed: int = 0,
+    synthetic: bool | None = None,
+    memory: int = MEMORY,
+) -> Verification:
+    """FMR and FNMR over all valid pairs of query and gallery, with intervals; two passes over the scores.
+
+    fmrs: false match rates (FAR) at which to report the FNMR (1 - TAR). One that the data cannot support is reported
+    as a reason instead; see `trials.unsupported`.
+    memory: bytes for blocks and kept scores; the peak is about twice that, beside embeddings, labels, genuine scores.
+    The other arguments are those of `evaluate`.
+
+    Raises ValueError for an FMR that is not between 0 and 1, when there are no genuine or no impostor pairs, for
+    spaces of different widths and scores that are not finite; KeyError for a space or label that is missing.
+
+    Example:
+        print(verify(query, gallery, CAMERA_CHANGE, fmrs=(1e-3,)))
+    """
+    wrong = [fmr for fmr in fmrs if not 0 < fmr < 1]
+    if wrong:
+        raise ValueError(f"a false match rate lies between 0 and 1; got {wrong[0]}")
+    pairs = compared(query, gallery, protocol, similarity=similarity, space=space, memory=memory)
+    census = Census(pairs)
+    found = survey(census.watch(pairs.blocks()), keep=max(4096, memory // 32))
+    people = np.unique(pairs.people[found.owner])
+    equal = found.equal_error()
+    refused = {
+        fmr: unsupported(fmr, found.total, census.identity_pairs, "impostor pairs", "pairs of people") for fmr in fmrs
+    }
+    asked = [fmr for fmr in fmrs if not refused[fmr]]
+    grid = _grid(found, [equal.rate, *asked])
+    false_rates, miss_rates = _rates(pairs, found, grid, np.random.default_rng(seed))
+    known = np.isfinite(miss_rates).all(axis=1) & np.isfinite(false_rates).all(axis=1)
+    false_rates, miss_rates = false_rates[known], miss_rates[known]
+
+    def point(fmr: float) -> OperatingPoint:
+        if refused[fmr]:
+            return OperatingPoint(fmr, reason=refused[fmr])
+        threshold = found.threshold(fmr)
+        fnmr = float(found.misses(threshold)) / len(found.genuine)
+        place = np.argmax(false_rates <= fmr, axis=1)
+        drawn = interval(np.take_along_axis(miss_rates, place[:, None], 1)[:, 0], len(people))
+        return OperatingPoint(
+            wanted=fmr,
+            threshold=threshold,
+            fmr=float(found.false_matches(threshold)) / found.total,
+            fnmr=fnmr,
+            interval=guarded(fnmr, drawn, len(people)),
+        )
+
+    eer_drawn = interval(crossing(false_rates, miss_rates), len(people)) if len(false_rates) else (np.nan, np.nan)
+    return Verification(
+        protocol=protocol.name,
+        hit=str(protocol.hit),
+        skip=str(pairs.skip),
+        space=space,
+        queries=len(pairs.query),
+        gallery=len(pairs.gallery),
+        identities=int(pairs.query.table["identity"].nunique()),
+        genuine=len(found.genuine),
+        genuine_identities=len(people),
+        impostors=found.total,
+        identity_pairs=census.identity_pairs,
+        unknown=census.unknown,
+        same_identity=census.same_identity,
+        eer=equal.rate,
+        eer_interval=guarded(equal.rate, eer_drawn, len(people)),
+        eer_threshold=equal.threshold,
+        eer_step=equal.high - equal.low,
+        d_prime=found.d_prime,
+        exact_to=found.exact_to,
+        points=tuple(point(fmr) for fmr in fmrs),
+        synthetic=is_synthetic(query, gallery) if synthetic is None else synthetic,
+        origin=origin(query, gallery),
+        det=_det(found),
+    )
+
+
+def row(rate: float, found: Interval) -> str:
+    """A rate and its interval in per cent."""
+    return f"{100 * rate:8.2f}     {100 * found[0]:5.2f} to {100 * found[1]:5.2f}"
+
+
+def _grid(found: Survey, rates: Sequence[float]) -> NDArray[np.float32]:
+    """Thresholds around given FMRs, dense enough that a resampled FMR finds one within 5 %; ends with all and none."""
+    least = 1 / found.total
+    wanted = [r for rate in rates for r in np.geomspace(max(rate, least) / 4, min(4 * max(rate, least), 0.999), 64)]
+    lowest, highest = (float(found.corners[place]) for place in (0, -1))
+    return np.unique(np.array([lowest, *(found.threshold(rate) for rate in wanted), highest], np.float32))
+
+
+def _rates(
+    pairs: Compared, found: Survey, grid: NDArray[np.float32], generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """FMR and FNMR at each threshold of the grid in each draw of query identities: draws M, twice."""
+    _, groups = np.unique(pairs.people, return_inverse=True)
+    number = int(groups.max()) + 1
+    accepted = recount(pairs.blocks(), grid, groups)
+    impostors = np.bincount(groups, weights=found.impostors, minlength=number).astype(np.int64)
+    missed = below(found.genuine, groups[found.owner], grid, number)
+    genuine = np.bincount(groups[found.owner], minlength=number)
+    tables = (accepted, missed, impostors[:, None], genuine[:, None])
+    accepted_sum, missed_sum, impostor_sum, genuine_sum = resampled(tables, generator)
+    with np.errstate(invalid="ignore"):  # a draw may hold no genuine pair; the caller leaves it out
+        return accepted_sum / impostor_sum, missed_sum / genuine_sum
+
+
+def _det(found: Survey, number: int = 128) -> pd.DataFrame:
+    """Points of the DET curve: at FMRs from one pair to all, and at quantiles of the genuine scores."""
+    by_fmr = [found.threshold(fmr) for fmr in np.geomspace(1 / found.total, 1, number) if fmr < 1]
+    places = np.unique(np.geomspace(1, len(found.genuine), number).astype(np.int64) - 1)
+    # the edge below a score has an exact number of impostors
+    by_fnmr = edges(keys(found.genuine[np.concatenate([places, len(found.genuine) - 1 - places])]))
+    thresholds = np.unique(np.concatenate([found.corners[[0, -1]], by_fnmr, np.array(by_fmr, np.float32)]))
+    false_matches, misses = found.false_matches(thresholds), found.misses(thresholds)
+    return pd.DataFrame(
+        {
+            "threshold": thresholds,
+            "fmr": false_matches / found.total,
+            "fnmr": misses / len(found.genuine),
+            "false_matches": false_matches,
+            "misses": misses,
+        }
+    )
