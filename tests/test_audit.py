@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from unbraid.audit import SLACK, Expected, as_text, audit, failures
-from unbraid.world import WorldConfig, render
+from unbraid.audit import SLACK, Expected, _chi_square, as_text, audit, failures
+from unbraid.world import WorldConfig, named_world, render
+from unbraid.world.plan import labels, plan
 
 CONFIG = WorldConfig(
     train_identities=40,
@@ -114,3 +116,15 @@ def test_expectations_by_hand(word: str, score: float, low: float, chance: float
 def test_other_folders_are_refused(people: Path) -> None:
     with pytest.raises(ValueError, match=r"holds no identities.parquet; the audit needs a world"):
         audit(people)
+
+
+def test_small_leaks_of_the_camera_stand_out() -> None:
+    """Five in a hundred tracklets: plans are compared, nothing is rendered."""
+    config = replace(named_world("clothes/small/final").config, train_identities=1)
+
+    def statistic(world: WorldConfig) -> float:
+        return _chi_square([(s.identity, labels(world, s)["camera"]) for s in plan(world) if s.split != "train"])
+
+    fair = [statistic(replace(config, seed=config.seed + 1 + n)) for n in range(8)]
+    leaky = statistic(replace(config, seed=5, camera_leak=0.05))
+    assert leaky > np.mean(fair) + 6 * np.std(fair)

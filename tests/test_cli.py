@@ -361,3 +361,8 @@ def test_a_benchmark_of_the_world_by_name(
     assert "synthetic" in capsys.readouterr().err
     assert open_benchmark("world:reid/tiny").query == benchmark.query
     assert capsys.readouterr().err == ""
+
+
+def test_a_benchmark_in_its_owners_layout(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="bounding_box_train"):
+        open_benchmark(f"market1501:{tmp_path}")

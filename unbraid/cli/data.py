@@ -1,4 +1,4 @@
-"""Where a command finds its data: a folder, or a benchmark of the built-in world by name."""
+"""Where a command finds its data: a folder of ours, a benchmark as its owners pack it, or the built-in world."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,20 @@ if TYPE_CHECKING:
 
 
 def open_benchmark(root: str) -> "Benchmark":
-    """The benchmark in a folder, or of a name that starts with 'world:', rendered when it is first used.
+    """The benchmark that `--root` names.
 
-    Rendered worlds are kept in the folder that UNBRAID_WORLDS names, else in .cache/unbraid/worlds of the home folder.
+    A folder: a tracklet folder. NAME:FOLDER, such as mars:/data/MARS: a benchmark in its owners' layout.
+    world:KIND/SIZE/WORLD: a benchmark of the built-in world, rendered when it is first used. Rendered worlds are kept
+    in the folder that UNBRAID_WORLDS names, else in .cache/unbraid/worlds of the home folder.
     Raises the errors of `read`, `named_world` and `render`.
     """
     from unbraid.data.sets.folder import read
 
-    if not str(root).startswith("world:"):
-        return read(Path(root))
+    name, colon, folder_name = str(root).partition(":")
+    if name != "world":
+        from unbraid.data.sets.about import available, reader
+
+        return reader(name)(Path(folder_name)) if colon and name in available() else read(Path(root))
     from unbraid.progress import console
     from unbraid.world import named_world, render
 

@@ -97,9 +97,15 @@ NAMED = {
 
 
 def named(name: str) -> Protocol:
-    """The protocol of that name. Raises KeyError with the nearest one and how to see all."""
-    if name not in NAMED:
-        near = difflib.get_close_matches(name, NAMED, n=1)
+    """The protocol of that name, here or in a reader of `data.sets`. Raises KeyError with the nearest one and all."""
+    if name in NAMED:
+        return NAMED[name]
+    # readers build on this module
+    from unbraid.data.sets.about import protocols
+
+    known = {**NAMED, **protocols()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise KeyError(f"no protocol {name!r}{hint} There are {', '.join(NAMED)}")
-    return NAMED[name]
+        raise KeyError(f"no protocol {name!r}{hint} There are {', '.join(known)}")
+    return known[name]

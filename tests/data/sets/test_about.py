@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from unbraid.data.benchmark import Benchmark
-from unbraid.data.sets.about import about, available, check, count
+from unbraid.data.protocols import NAMED, named
+from unbraid.data.sets.about import about, available, check, count, protocols, reader
 from unbraid.tracklet import Images, Tracklet
 
 OURS = [
@@ -85,3 +86,17 @@ def test_protocol_names_are_numbered_and_unique() -> None:
     ]
     assert len({p.name for p in protocols}) == len(protocols)
     assert all(p.name.endswith("@1") for p in protocols)
+
+
+def test_every_reader_is_found_by_name_and_every_protocol_by_its_own() -> None:
+    assert len(available()) >= 19
+    for name in available():
+        assert callable(reader(name))
+    found = protocols()
+    assert {"mars@1", "ltcc-cc@1", "market1501@1"} <= set(found)
+    assert all(named(name) == found[name] for name in found)
+    assert not set(found) & set(NAMED)
+    with pytest.raises(KeyError, match="did you mean 'mars@1'"):
+        named("marz@1")
+    with pytest.raises(KeyError, match="did you mean 'mars'"):
+        reader("marz")

@@ -6,11 +6,14 @@ Every reader module of this folder has an `ABOUT`; `about(name)` finds it by the
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 from unbraid.data.benchmark import Benchmark
+from unbraid.protocol import Protocol
 from unbraid.tracklet import Tracklet
 
 Access = Literal["open", "agreement", "withdrawn", "unclear"]
@@ -51,7 +54,7 @@ def about(name: str) -> About:
         near = difflib.get_close_matches(name, modules, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise KeyError(f"no benchmark {name!r}{hint} There are {', '.join(sorted(modules))}")
-    found: About = modules[name]
+    found: About = modules[name].ABOUT
     return found
 
 
@@ -110,12 +113,25 @@ def _advice(found: int, expected: int) -> str:
     return "files were added, or it is another version"
 
 
-def _modules() -> dict[str, About]:
-    """ABOUT of every reader of this folder by its name."""
+def reader(name: str) -> Callable[[Path], Benchmark]:
+    """The `read` of a benchmark. Raises KeyError as `about`."""
+    about(name)
+    found: Callable[[Path], Benchmark] = _modules()[name].read
+    return found
+
+
+def protocols() -> dict[str, Protocol]:
+    """The protocols of all benchmarks by name."""
+    return {p.name: p for module in _modules().values() for p in module.PROTOCOLS}
+
+
+def _modules() -> dict[str, ModuleType]:
+    """Every reader of this folder by the name in its ABOUT."""
     package = importlib.import_module("unbraid.data.sets")
     found = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        facts = getattr(importlib.import_module(f"unbraid.data.sets.{module.name}"), "ABOUT", None)
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"unbraid.data.sets.{info.name}")
+        facts = getattr(module, "ABOUT", None)
         if isinstance(facts, About):
-            found[facts.name] = facts
+            found[facts.name] = module
     return found
