@@ -24,11 +24,13 @@ from unbraid.data.colour import colour_embeddings
 from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.data.sets.folder import read
 from unbraid.demo import demo_world
-from unbraid.evaluate import Result, bootstrap, evaluate
+from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
+from unbraid.intervals import bootstrap
 from unbraid.leakage import leakage
 from unbraid.recipe import find_recipe
 from unbraid.report.gather import join
+from unbraid.result import Result
 from unbraid.spaces import Embeddings
 from unbraid.train import train
 from unbraid.world import WorldConfig, render

@@ -1,11 +1,12 @@
 """How fast the world is rendered: frames per second and core, gain of a second process, memory of a worker.
 
-python benchmarks/world_render.py [--json FILE] [--outfits 4] [--repeats 3]
+python benchmarks/world_render.py [--json FILE] [--outfits 8] [--repeats 3] [--sensors NAME ...]
 
 A frame is one instant seen by every sensor of the row, from joint angles to files on disk. Compilation of the inner
 loops happens before the clock starts; painting cameras, shaping people and dressing them does not. `frames/s` is wall
 time on one core, `(cpu)` processor time, which other jobs on the machine disturb less; `2 workers` is the wall time
-of one worker over that of two, start-up of the processes included; `MB` the largest resident memory of a worker.
+of one worker over that of two, start-up of the processes (2 to 3 s) included, so it grows with `--outfits`; `MB` the
+largest resident memory of a worker.
 """
 
 import argparse
@@ -85,10 +86,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here")
     parser.add_argument("--outfits", type=int, default=8, help="outfits per person; more run longer")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs per row; the best one counts")
+    parser.add_argument("--sensors", nargs="+", choices=SENSORS, default=list(SENSORS), help="rows to measure")
     arguments = parser.parse_args()
     print(f"{'sensors':<26}{'frames':>7}{'frames/s':>10}{'(cpu)':>8}{'2 workers':>11}{'kB/frame':>10}{'MB':>7}")
     rows = []
-    for name in SENSORS:
+    for name in arguments.sensors:
         row = measure(name, arguments.outfits, arguments.repeats)
         rows.append(row)
         print(

@@ -14,7 +14,7 @@ import pytest
 
 from unbraid.checkpoint import latest, weights_hash
 from unbraid.cli import COMMANDS, main
-from unbraid.cli.data import open_benchmark
+from unbraid.cli.root import open_benchmark
 from unbraid.data.sets.folder import read
 from unbraid.recipe import find_recipe
 

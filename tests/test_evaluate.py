@@ -11,7 +11,8 @@ from scipy import stats
 from torch import Tensor
 
 from unbraid.data.protocols import CAMERA_CHANGE, PLAIN
-from unbraid.evaluate import bootstrap, compare, evaluate, expected_ap
+from unbraid.evaluate import compare, evaluate
+from unbraid.intervals import bootstrap, expected_ap
 from unbraid.method import cosine
 from unbraid.protocol import Protocol, Where, same
 from unbraid.ranking import Block, rank

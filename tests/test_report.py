@@ -14,11 +14,11 @@ import torch
 from scipy.stats import hypergeom
 
 from unbraid.data.protocols import CAMERA_CHANGE
-from unbraid.evaluate import Result
 from unbraid.report import Check, Evidence, facts, report, scatter_pictures, strip_pictures
 from unbraid.report import pictures as module
 from unbraid.report import write as writing
 from unbraid.report.evidence import cmc, cmc_chance, summary
+from unbraid.result import Result
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.viz import Picture, Shot, Strip, ranked_strips
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unbraid.calibration import Calibration, calibrate, calibration_error, log_cost
-from unbraid.evaluate import is_synthetic, plain, sides
+from unbraid.evaluate import sides
 from unbraid.method import cosine
 from unbraid.pairs import Census, Compared, compared, numbered, origin
 from unbraid.protocol import Protocol
+from unbraid.result import plain
 from unbraid.search import MEMORY, Similarity
-from unbraid.spaces import Embeddings
+from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import Interval, below, guarded, interval, percent, resampled, unsupported
 from unbraid.verification import Survey, edges, recount, survey
 
@@ -141,7 +142,7 @@ def advise(
         fnmr_interval=fnmr_interval,
         calibration_error=calibration_error(calibration, checked.genuine, *_impostors(checked)),
         log_cost=log_cost(calibration, checked.genuine, *_impostors(checked)),
-        synthetic=is_synthetic(query, gallery) if synthetic is None else synthetic,
+        synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin=origin(query, gallery),
     )
 

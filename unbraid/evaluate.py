@@ -1,7 +1,6 @@
 """How well queries find their mates: embeddings and a protocol give one result, with interval and chance level."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,88 +9,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from unbraid.intervals import Floats, Interval, bootstrap, expected_ap
 from unbraid.method import cosine
 from unbraid.progress import track
 from unbraid.protocol import Protocol, need
-from unbraid.ranking import AveragePrecision, Block, Ranking, rank, rows_per_block
+from unbraid.ranking import Block, Ranking, rank, rows_per_block
+from unbraid.result import Result
 from unbraid.search import MEMORY, Scoring, Similarity, scorer, slices
-from unbraid.spaces import Embeddings, Spaces
-
-DRAWS = 1000
-Interval = tuple[float, float]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """One evaluation. Every score is in 0..1 and averages over the queries with a mate, within cells if any.
-
-    protocol, hit, skip, ap_rule: the protocol's name, its two rules as text, its rule for AP.
-    space: the embedding space that stood in for 'identity'.
-    cells: the label whose cells are averaged (see `Protocol`), or ''.
-    queries, without_mate: all queries, and those of them that leave the means because no hit is possible.
-    identities: different identities among the queries with a mate.
-    gallery, distractors: all gallery items, and those of them whose identity is unknown.
-    pairs: valid (query, gallery) pairs that are hits.
-    *_interval: 95 % bootstrap interval over query identities, the gallery held fixed; NaN for one identity.
-    *_chance: the expected value if every valid gallery were in random order.
-    synthetic: True when the pixels were rendered; None when nobody said.
-    origin: origins of the embeddings, 'query ...' and 'gallery ...'.
-    table: one row per query: key, identity, ap, inp, first (rank of the first hit, 0 without a mate), hits, valid
-        (gallery items not skipped), best (key at rank 1). With cells, one row per query and gallery value, and `cell`.
-    """
-
-    protocol: str
-    hit: str
-    skip: str
-    ap_rule: AveragePrecision
-    space: str
-    cells: str
-    queries: int
-    without_mate: int
-    identities: int
-    gallery: int
-    distractors: int
-    pairs: int
-    mean_ap: float
-    mean_ap_interval: Interval
-    mean_ap_chance: float
-    rank_1: float
-    rank_1_interval: Interval
-    rank_1_chance: float
-    rank_5: float
-    rank_10: float
-    rank_20: float
-    mean_inp: float
-    synthetic: bool | None
-    origin: Mapping[str, str]
-    table: pd.DataFrame
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every field but the table, in plain types; a NaN becomes None."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
-
-    def to_json(self) -> str:
-        """`as_dict` as JSON text."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
-
-    def __str__(self) -> str:
-        mark = "SYNTHETIC data; says nothing about real people\n" if self.synthetic else ""
-        tail = f", {self.without_mate} without a mate left out" if self.without_mate else ""
-        lines = [
-            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; AP rule '{self.ap_rule}'; space '{self.space}'"
-            + (f"; mean over cells of different {self.cells}" if self.cells else ""),
-            f"{self.queries} queries{tail}; {self.identities} identities; {self.gallery} gallery items, "
-            f"{self.distractors} of unknown identity; {self.pairs} mated pairs",
-            "             %     95 % interval     chance",
-            _line("mAP", self.mean_ap, self.mean_ap_interval, self.mean_ap_chance),
-            _line("rank-1", self.rank_1, self.rank_1_interval, self.rank_1_chance),
-            _line("rank-5", self.rank_5),
-            _line("rank-10", self.rank_10),
-            _line("rank-20", self.rank_20),
-            _line("mINP", self.mean_inp),
-        ]
-        return mark + "\n".join(lines)
+from unbraid.spaces import Embeddings, Spaces, is_synthetic
 
 
 def evaluate(
@@ -168,7 +93,7 @@ def evaluate(
         rank_10=mean(ranking.first <= 10),
         rank_20=mean(ranking.first <= 20),
         mean_inp=mean(ranking.inp),
-        synthetic=is_synthetic(query, gallery) if synthetic is None else synthetic,
+        synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin={
             f"{side} {name}": value
             for side, embeddings in (("query", query), ("gallery", gallery))
@@ -254,45 +179,6 @@ def _ranked(
     return Ranking(**joined), _Cells(np.concatenate(rows), tuple(names))
 
 
-def bootstrap(
-    values: Floats, groups: NDArray[np.int64], *, seed: int, draws: int = DRAWS, weights: Floats | None = None
-) -> Interval:
-    """95 % interval of the mean of `values` when whole groups (people) are drawn again with replacement.
-
-    values: N. groups: N group numbers; one person's values stay together, because they are not independent.
-    weights: N, of the mean; equal when absent.
-    Returns the 2.5 % and 97.5 % quantiles of `draws` means; NaN for fewer than two groups.
-    Source: not in the papers; the percentile bootstrap over clusters.
-    """
-    _, codes = np.unique(groups, return_inverse=True)
-    number = int(codes.max()) + 1 if len(codes) else 0
-    if number < 2:
-        return float("nan"), float("nan")
-    weights = np.ones(len(codes)) if weights is None else weights
-    sums, counts = np.bincount(codes, weights=weights * values), np.bincount(codes, weights=weights)
-    generator = np.random.default_rng(seed)
-    means = np.empty(draws)
-    for draw in range(draws):
-        chosen = generator.integers(number, size=number)
-        means[draw] = sums[chosen].sum() / counts[chosen].sum()
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def expected_ap(hits: NDArray[np.int64], valid: NDArray[np.int64], ap: AveragePrecision) -> Floats:
-    """Expected AP of m hits among N valid items in random order, elementwise over queries.
-
-    Position n holds a hit with probability m / N; given that, each of the n - 1 items before it is one with
-    probability (m - 1) / (N - 1). With H_N = 1 + 1/2 + ... + 1/N this sums to
-    step: (H_N + (m - 1) / (N - 1) (N - H_N)) / N; trapezoid: the mean of that and m / N.
-    hits, valid: m and N, 1 <= m <= N. Source: not in the papers; derived here.
-    """
-    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, int(valid.max(initial=0)) + 1))])[valid]
-    others = np.where(valid > 1, (hits - 1) / np.maximum(valid - 1, 1), 0.0)
-    step: Floats = (harmonic + others * (valid - harmonic)) / valid
-    return step if ap == "step" else (step + hits / valid) / 2
-
-
 def blocks(
     query: Embeddings,
     gallery: Embeddings,
@@ -328,12 +214,6 @@ def _groups(identity: pd.Series) -> NDArray[np.int64]:
     return codes
 
 
-def is_synthetic(*sides: Embeddings) -> bool | None:
-    """What the origins say about the pixels; None when none of them says anything."""
-    said = {side.origin["synthetic"].lower() for side in sides if "synthetic" in side.origin}
-    return None if not said else "true" in said
-
-
 def _table(ranking: Ranking, cells: _Cells, query: pd.DataFrame, gallery: pd.DataFrame) -> pd.DataFrame:
     keys = gallery["key"].tolist()
     return pd.DataFrame(
@@ -349,19 +229,3 @@ def _table(ranking: Ranking, cells: _Cells, query: pd.DataFrame, gallery: pd.Dat
             **({"cell": [f"{asked} in {offered}" for asked, offered in cells.names]} if cells.names else {}),
         }
     )
-
-
-def plain(value: Any) -> Any:
-    """A field of a result in the types of JSON: lists for tuples, None for NaN."""
-    if isinstance(value, tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _line(name: str, value: float, interval: Interval | None = None, chance: float | None = None) -> str:
-    text = f"{name:<8}{100 * value:6.1f}"
-    if interval is not None and chance is not None:
-        text += f"     {100 * interval[0]:5.1f} to {100 * interval[1]:5.1f}     {100 * chance:6.2f}"
-    return text

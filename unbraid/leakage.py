@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from unbraid.evaluate import Result, bootstrap, compare
+from unbraid.evaluate import compare
+from unbraid.intervals import bootstrap
 from unbraid.progress import track
 from unbraid.protocol import Protocol, need, same
+from unbraid.result import Result
 from unbraid.spaces import Embeddings
 
 # Inverse strengths of the quadratic penalty that the probe chooses from, on people it is not trained on.

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unbraid.evaluate import is_synthetic, plain
 from unbraid.method import cosine
 from unbraid.pairs import Compared, compared, origin
 from unbraid.protocol import Protocol
 from unbraid.ranking import rank
+from unbraid.result import plain
 from unbraid.search import MEMORY, Similarity
-from unbraid.spaces import Embeddings
+from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import Interval, below, guarded, interval, percent, resampled, unsupported
 from unbraid.verification import most
 from unbraid.verify import row, verify
@@ -190,7 +190,7 @@ def identify(
         found=1 - lost,
         found_interval=(1 - lost_interval[1], 1 - lost_interval[0]),
         points=tuple(point(fpir) for fpir in fpirs),
-        synthetic=is_synthetic(query, gallery) if synthetic is None else synthetic,
+        synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin=origin(query, gallery),
     )
 

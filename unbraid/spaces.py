@@ -135,3 +135,9 @@ class Embeddings:
 
 def _hash_keys(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(table["key"].astype(str)).encode()).hexdigest()
+
+
+def is_synthetic(*origins: Mapping[str, str]) -> bool | None:
+    """What the origins of some embeddings say about the pixels; None when none of them says anything."""
+    said = {origin["synthetic"].lower() for origin in origins if "synthetic" in origin}
+    return None if not said else "true" in said

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unbraid.evaluate import is_synthetic, plain
 from unbraid.method import cosine
 from unbraid.pairs import Census, Compared, compared, origin
 from unbraid.protocol import Protocol
+from unbraid.result import plain
 from unbraid.search import MEMORY, Similarity
-from unbraid.spaces import Embeddings
+from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import Interval, below, guarded, interval, percent, resampled, unsupported
 from unbraid.verification import Survey, crossing, edges, keys, recount, survey
 
@@ -196,7 +196,7 @@ def verify(
         d_prime=found.d_prime,
         exact_to=found.exact_to,
         points=tuple(point(fmr) for fmr in fmrs),
-        synthetic=is_synthetic(query, gallery) if synthetic is None else synthetic,
+        synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin=origin(query, gallery),
         det=_det(found),
     )

@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> None:
             workers: Processes that read data.
             json: Print the result as JSON.
         """
-        from unbraid.cli.data import open_benchmark
+        from unbraid.cli.root import open_benchmark
         from unbraid.extract import extract_run
 
         written = extract_run(

@@ -19,7 +19,7 @@ def run(arguments: Sequence[str]) -> None:
             out: The page to write, such as report.html.
             json: Print where it is as JSON.
         """
-        from unbraid.cli.data import open_benchmark
+        from unbraid.cli.root import open_benchmark
         from unbraid.report import report as write
         from unbraid.report.gather import gather
 

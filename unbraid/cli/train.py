@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> None:
             tensorboard: Also write TensorBoard logs.
             json: Print the result as JSON.
         """
-        from unbraid.cli.data import open_benchmark
+        from unbraid.cli.root import open_benchmark
         from unbraid.train import train as verb
 
         changed = Recipe(method=recipe.method, **{name: getattr(fields, name) for name in fields.__dataclass_fields__})

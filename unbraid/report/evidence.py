@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unbraid.evaluate import Result
+from unbraid.result import Result
 from unbraid.viz import Picture
 
 FORMAT = "unbraid report 1"

@@ -19,7 +19,7 @@ from unbraid.data.clips import restricted_first
 from unbraid.data.colour import colour_embeddings
 from unbraid.data.loader import FrameReader, normalised
 from unbraid.data.media import read_frames
-from unbraid.evaluate import Result, evaluate
+from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import bias, leakage
 from unbraid.method import Method
@@ -27,6 +27,7 @@ from unbraid.protocol import Protocol
 from unbraid.recipe import DataConfig
 from unbraid.report.evidence import Check, Evidence
 from unbraid.report.pictures import scatter_pictures, strip_pictures
+from unbraid.result import Result
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.tracklet import Tracklet
 from unbraid.viz import Picture, frame_weights, heat_maps

@@ -8,10 +8,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from unbraid.evaluate import Result, sides
+from unbraid.evaluate import sides
 from unbraid.method import cosine
 from unbraid.protocol import Protocol
 from unbraid.report.evidence import cmc, cmc_chance
+from unbraid.result import Result
 from unbraid.search import Similarity
 from unbraid.spaces import Embeddings
 from unbraid.viz import Bar, Picture, Projection, Shot, Strip, cmc_curves, leakage_bars, ranked_strips, scatter

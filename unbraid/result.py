@@ -1,0 +1,100 @@
+"""What an evaluation says, with counts, intervals and chance beside every score."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unbraid.intervals import Interval
+from unbraid.ranking import AveragePrecision
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One evaluation. Every score is in 0..1 and averages over the queries with a mate, within cells if any.
+
+    protocol, hit, skip, ap_rule: the protocol's name, its two rules as text, its rule for AP.
+    space: the embedding space that stood in for 'identity'.
+    cells: the label whose cells are averaged (see `Protocol`), or ''.
+    queries, without_mate: all queries, and those of them that leave the means because no hit is possible.
+    identities: different identities among the queries with a mate.
+    gallery, distractors: all gallery items, and those of them whose identity is unknown.
+    pairs: valid (query, gallery) pairs that are hits.
+    *_interval: 95 % bootstrap interval over query identities, the gallery held fixed; NaN for one identity.
+    *_chance: the expected value if every valid gallery were in random order.
+    synthetic: True when the pixels were rendered; None when nobody said.
+    origin: origins of the embeddings, 'query ...' and 'gallery ...'.
+    table: one row per query: key, identity, ap, inp, first (rank of the first hit, 0 without a mate), hits, valid
+        (gallery items not skipped), best (key at rank 1). With cells, one row per query and gallery value, and `cell`.
+    """
+
+    protocol: str
+    hit: str
+    skip: str
+    ap_rule: AveragePrecision
+    space: str
+    cells: str
+    queries: int
+    without_mate: int
+    identities: int
+    gallery: int
+    distractors: int
+    pairs: int
+    mean_ap: float
+    mean_ap_interval: Interval
+    mean_ap_chance: float
+    rank_1: float
+    rank_1_interval: Interval
+    rank_1_chance: float
+    rank_5: float
+    rank_10: float
+    rank_20: float
+    mean_inp: float
+    synthetic: bool | None
+    origin: Mapping[str, str]
+    table: pd.DataFrame
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field but the table, in plain types; a NaN becomes None."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
+
+    def to_json(self) -> str:
+        """`as_dict` as JSON text."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
+
+    def __str__(self) -> str:
+        mark = "SYNTHETIC data; says nothing about real people\n" if self.synthetic else ""
+        tail = f", {self.without_mate} without a mate left out" if self.without_mate else ""
+        lines = [
+            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; AP rule '{self.ap_rule}'; space '{self.space}'"
+            + (f"; mean over cells of different {self.cells}" if self.cells else ""),
+            f"{self.queries} queries{tail}; {self.identities} identities; {self.gallery} gallery items, "
+            f"{self.distractors} of unknown identity; {self.pairs} mated pairs",
+            "             %     95 % interval     chance",
+            _line("mAP", self.mean_ap, self.mean_ap_interval, self.mean_ap_chance),
+            _line("rank-1", self.rank_1, self.rank_1_interval, self.rank_1_chance),
+            _line("rank-5", self.rank_5),
+            _line("rank-10", self.rank_10),
+            _line("rank-20", self.rank_20),
+            _line("mINP", self.mean_inp),
+        ]
+        return mark + "\n".join(lines)
+
+
+def plain(value: Any) -> Any:
+    """A field of a result in the types of JSON: lists for tuples, None for NaN."""
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _line(name: str, value: float, interval: Interval | None = None, chance: float | None = None) -> str:
+    text = f"{name:<8}{100 * value:6.1f}"
+    if interval is not None and chance is not None:
+        text += f"     {100 * interval[0]:5.1f} to {100 * interval[1]:5.1f}     {100 * chance:6.2f}"
+    return text
