@@ -95,7 +95,7 @@ def test_missing_field() -> None:
         ({"optim__lr": True}, r"recipe.optim.lr should be float; got True"),
         ({"optim__lr": None}, r"recipe.optim.lr should be float; got None"),
         ({"optim__max_norm": "big"}, r"recipe.optim.max_norm should be float; got 'big'"),
-        ({"optim__name": "sgd"}, r"recipe.optim.name should be one of \['adam', 'adamw'\]; got 'sgd'"),
+        ({"optim__name": "lion"}, r"recipe.optim.name should be one of \['adam', 'adamw', 'sgd'\]; got 'lion'"),
         ({"data__chunks": None}, r"recipe.data.chunks should be one of \['even', 'stmn'\]; got None"),
         ({"data__mean": [0.5, 0.5]}, r"recipe.data.mean should be a list of 3 values; got \[0.5, 0.5\]"),
         ({"data__mean": 0.5}, r"recipe.data.mean should be a list of 3 values; got 0.5"),

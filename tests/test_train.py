@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 
 from tests.fifth import recipes as fifth
 from tests.fifth.model import Fifth
-from unbraid.checkpoint import Progress, latest, load_method, open_run, save_checkpoint
+from unbraid.checkpoint import Progress, build, latest, load_method, open_run, save_checkpoint
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.sets.folder import read
 from unbraid.methods.dsanet import recipes as dsanet
 from unbraid.recipe import OptimConfig
-from unbraid.train import learning_rate, train
+from unbraid.train import _optimizer, learning_rate, train
 
 REPOSITORY = Path(__file__).parents[1]
 LAUNCH = """
@@ -162,6 +162,32 @@ def test_learning_rate_by_hand() -> None:
     assert [learning_rate(step, 200, e) for e in (0, 39.9, 40, 80)] == pytest.approx([1, 1, 0.1, 0.01])
     cosine = OptimConfig(lr=1.0, schedule="cosine", warmup=0.1)
     assert [learning_rate(cosine, 10, e) for e in (0, 0.5, 1, 5.5, 10)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize(
+    ("base", "rates"),
+    [
+        (2e-6, {1: 8.42e-7, 19: 1.94e-6, 20: 1.55e-6, 40: 6.5e-7, 59: 2.01e-7, 60: 2e-7}),
+        (2e-5, {1: 1.74e-6, 19: 1.90e-5, 20: 1.55e-5, 40: 6.5e-6, 59: 2.01e-6, 60: 2e-6}),
+    ],
+)
+def test_learning_rates_of_differ(base: float, rates: dict[int, float]) -> None:
+    """The table of the method's sheet, section 4.1; constant within an epoch."""
+    optim = OptimConfig(name="sgd", lr=base, schedule="epoch_cosine", warmup=20 / 60, start=7.8125e-7)
+    for epoch, rate in rates.items():
+        assert learning_rate(optim, 60, epoch - 1) == pytest.approx(rate, rel=5e-3)
+        assert learning_rate(optim, 60, epoch - 0.01) == learning_rate(optim, 60, epoch - 1)
+
+
+def test_factors_on_the_learning_rate() -> None:
+    method = build(fifth.tiny(), {"identity": ("a", "b")})
+    method.rates = {"classify": 10.0}
+    optimizer = _optimizer(OptimConfig(name="sgd", lr=0.1, bias_rate=2.0), method)
+    factors = {id(p): group["factor"] for group in optimizer.param_groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(method.parameters()))
+    for name, parameter in method.named_parameters():
+        wanted = (2.0 if "bias" in name else 1.0) * (10.0 if name.startswith("classify") else 1.0)
+        assert factors[id(parameter)] == wanted
 
 
 def test_a_kill_while_a_checkpoint_is_replaced(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Method and tracklets to embeddings."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from torch.utils.data import DataLoader
 from unbraid.batch import Clip
 from unbraid.checkpoint import load_method, open_run, weights_hash
 from unbraid.data.benchmark import Benchmark, data_hash, label_table
-from unbraid.data.loader import Guarded, TestClips, unguarded
+from unbraid.data.loader import Guarded, TestClips, known, unguarded
 from unbraid.method import Method
 from unbraid.progress import track
 from unbraid.recipe import DataConfig
@@ -28,12 +29,14 @@ def extract(
     device: str | None = None,
     workers: int = 0,
     origin: Mapping[str, str] | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
 ) -> Embeddings:
     """Embeddings of tracklets, one row each, in their order; every space is the mean over a tracklet's clips.
 
     data: the recipe's data config, for frame size, clip length and the order of the all-frames test.
     every_frame: use all frames; False takes one clip of each tracklet (the first frame of every chunk).
     device: where to compute; None is a GPU when there is one.
+    classes: the run's class names, from which methods learn the camera or sensor of a clip; without them it is unknown.
     Raises ValueError when there is nothing to extract or a frame does not decode (naming tracklet and file).
     Source: DSANet section 4.2 for both test modes.
     """
@@ -43,12 +46,16 @@ def extract(
     clips = TestClips(tracklets, data, every_frame=every_frame)
     loader: DataLoader[tuple[int, Tensor]] = DataLoader(Guarded(clips), batch_size=None, num_workers=workers)
     method = method.to(where).eval()
+    facts = {
+        name: torch.tensor([known(t, name, (classes or {}).get(name, ())) for t in tracklets]) for name in method.sensor
+    }
     sums: dict[str, Tensor] = {}
     counts = torch.zeros(len(tracklets))
     with torch.inference_mode():
         for rows, frames in _in_batches(track(unguarded(loader), "extract", total=len(tracklets)), clips_per_batch):
             counts += torch.bincount(rows, minlength=len(tracklets))
-            for name, value in method.encode(Clip.of(frames.to(where))).items():
+            clip = replace(Clip.of(frames), sensor={name: fact[rows] for name, fact in facts.items()}).to(where)
+            for name, value in method.encode(clip).items():
                 if name not in sums:
                     sums[name] = torch.zeros(len(tracklets), *value.shape[1:])
                 sums[name].index_add_(0, rows, value.float().cpu())
@@ -88,9 +95,9 @@ def extract_run(
             "data": data_hash(tracklets),
         }
         place = Path(out) / split
-        known = _readable(place)
-        if known is None or any(known.origin.get(name) != value for name, value in origin.items()):
-            known = extract(
+        found = _readable(place)
+        if found is None or any(found.origin.get(name) != value for name, value in origin.items()):
+            found = extract(
                 method,
                 tracklets,
                 run.recipe.data,
@@ -98,9 +105,10 @@ def extract_run(
                 device=device,
                 workers=workers,
                 origin=origin,
+                classes=run.classes,
             )
-            known.save(place)
-        result[split] = known
+            found.save(place)
+        result[split] = found
     return result
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +27,7 @@ class Method(nn.Module, ABC):
     Config: frozen dataclass; its field `weights` is a dataclass with one field per loss name.
     spaces: names that `encode` returns. sensor: names it reads from `Clip.sensor`. aspects: texts it learns from.
     supervision: label names that training reads from `Batch.labels`.
+    rates: factors on the learning rate by how parameter names begin.
     Every tensor that `forward` returns has the batch as its first axis, so that outputs of several
     devices can be joined before `losses` sees them.
     """
@@ -35,6 +37,7 @@ class Method(nn.Module, ABC):
     sensor: tuple[str, ...] = ()
     aspects: tuple[str, ...] = ()
     supervision: tuple[str, ...] = ("identity",)
+    rates: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, config: Any, *, classes: Mapping[str, int]) -> None:
         super().__init__()

@@ -40,18 +40,27 @@ class DataConfig:
     """K, clips per identity and batch."""
     chunks: Literal["even", "stmn"] = "even"
     """Edges of restricted random sampling: floor(iF/T), or STMN's ceil with last-frame padding."""
-    epoch: Literal["tracklets", "identities"] = "tracklets"
-    """One epoch shows every tracklet about once, or every identity once."""
+    epoch: Literal["tracklets", "identities", "groups"] = "tracklets"
+    """One epoch shows every tracklet about once, or every identity once; 'groups' is as 'tracklets', but a batch may
+    hold an identity twice."""
+    spread: str = ""
+    """A label, such as 'clothes', that should differ among the K clips of an identity where possible; '' for none."""
     flip: float = 0.5
     """Probability of a horizontal flip, shared by all frames of a clip."""
     erase: float = 0.5
     """Probability of random erasing."""
     erase_scope: Literal["frame", "clip"] = "frame"
     """Draw the erased box for every frame, or once for all frames of a clip."""
+    erase_fill: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """What an erased box holds per RGB channel, after normalisation; 0 is the mean colour."""
+    zoom: float = 0.0
+    """Probability of enlarging a clip by an eighth and cutting a random part of the old size out of it."""
     shift: float = 0.0
     """Largest random shift of a clip as a share of its height and width, edges repeated."""
     test: Literal["interleaved", "contiguous", "stmn"] = "interleaved"
     """How the all-frames test cuts a tracklet into clips."""
+    channels: Literal["rgb", "rgb+mask", "mask"] = "rgb"
+    """What a frame holds: colours, colours and where the person is, or that alone."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from frames in 0..1, per RGB channel."""
     std: tuple[float, float, float] = IMAGENET_STD
@@ -60,6 +69,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _within(self, {"frames": (1, None), "height": (1, None), "width": (1, None), "identities": (2, None)})
         _within(self, {"clips": (1, None), "flip": (0, 1), "erase": (0, 1), "shift": (0, 1)})
+        _within(self, {"zoom": (0, 1)})
         if min(self.std) <= 0:
             raise ValueError(f"data.std = {self.std}: every channel must be above 0")
 
@@ -68,25 +78,43 @@ class DataConfig:
 class OptimConfig:
     """Optimiser and learning-rate schedule."""
 
-    name: Literal["adam", "adamw"] = "adam"
-    """Adam with L2 penalty, or AdamW with decoupled weight decay."""
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    """Adam with L2 penalty, AdamW with decoupled weight decay, or SGD with momentum 0.9 and L2 penalty."""
     lr: float = 3.5e-4
     """Peak learning rate."""
     weight_decay: float = 5e-4
     """Weight decay."""
-    schedule: Literal["step", "cosine"] = "step"
-    """Multiply by `decay` every `step_epochs`, or fall to zero along a cosine."""
+    bias_rate: float = 1.0
+    """Factor on the rate of parameters whose name contains 'bias'."""
+    schedule: Literal["step", "cosine", "epoch_cosine"] = "step"
+    """Multiply by `decay` every `step_epochs`; fall to zero along a cosine that begins after the warm-up; or, constant
+    within an epoch, follow a cosine over the whole run, the warm-up included, down to a tenth."""
     step_epochs: int = 40
     """Epochs between steps of the 'step' schedule."""
     decay: float = 0.1
     """Factor of each step."""
     warmup: float = 0.0
-    """Share of the run in which the rate rises linearly from zero."""
+    """Share of the run in which the rate rises linearly."""
+    start: float = 0.0
+    """Rate at which the warm-up begins."""
     max_norm: float | None = None
     """Clip the gradient norm to this; None leaves it alone."""
 
     def __post_init__(self) -> None:
         _within(self, {"lr": (0, None), "weight_decay": (0, None), "step_epochs": (1, None), "warmup": (0, 0.99)})
+        _within(self, {"start": (0, None), "bias_rate": (0, None)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Which texts teach, and how. Vectors come from a bank (`unbraid bank`); nothing here matters after training."""
+
+    encoder: str = "world-clip"
+    """The frozen encoder that the bank must have been made with, such as 'world-clip'."""
+    averaged: tuple[str, ...] = ()
+    """Aspects of which a clip gets the mean vector of its identity instead of its own."""
+    missing: Literal["refuse", "mask"] = "refuse"
+    """A training clip without a caption is an error, or leaves the terms of that aspect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +125,7 @@ class Recipe(Generic[C]):
     config: C
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
+    text: TextConfig | None = None
     epochs: int = 1
     seed: int = 0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,10 @@ from unbraid.method import Method
 from unbraid.nn.backbones import load_pretrained
 from unbraid.progress import bar
 from unbraid.recipe import OptimConfig, Recipe, differences
+from unbraid.text.guidance import guidance
+
+if TYPE_CHECKING:
+    from unbraid.text.bank import TextBank
 
 LOG_EVERY = 10
 
@@ -43,6 +47,7 @@ def train(
     workers: int = 0,
     checkpoint_minutes: float = 5.0,
     tensorboard: bool = False,
+    bank: "TextBank | None" = None,
 ) -> Path:
     """Train a recipe on the train split of a benchmark; returns the run folder.
 
@@ -50,9 +55,10 @@ def train(
     weights: local file for a pretrained trunk instead of the library's own.
     precision: 'auto' is bf16 where the device computes it natively, else fp32.
     workers: processes that read data; 0 reads in this one.
+    bank: the texts of the training tracklets, for methods that learn from text.
     Under `accelerate launch` or `torchrun` each process takes its share of the same global batch.
-    Raises ValueError for unusable data, an existing run, a changed recipe, or a loss that is not finite (naming the
-    term); OSError when the folder cannot be written. Ctrl-C saves a checkpoint before it leaves.
+    Raises ValueError for unusable data, missing texts, an existing run, a changed recipe, or a loss that is not finite
+    (naming the term); OSError when the folder cannot be written. Ctrl-C saves a checkpoint before it leaves.
     """
     from accelerate import Accelerator
 
@@ -70,19 +76,22 @@ def train(
     classes = _classes(benchmark)
     identities = _identities(benchmark, classes)
     # whatever can be wrong with recipe, data and weights is found before anything is written
-    Schedule(identities, recipe.data, epochs=1, seed=recipe.seed).epoch(0)
+    spread = _spread(benchmark, classes, recipe.data.spread)
+    Schedule(identities, recipe.data, epochs=1, seed=recipe.seed, spread=spread).epoch(0)
     method = store.build(recipe, classes)
+    bank = guidance(recipe, method.aspects, benchmark, bank)
     start = store.latest(out)
     if start is None:
         load_pretrained(method, weights)
     if accelerator.is_main_process:
-        run = _run(recipe, benchmark, classes, out, resume)
+        run = _run(recipe, benchmark, classes, out, resume, bank)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         run = store.open_run(out)
     if world > 1 and accelerator.device.type == "cuda":
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     optimizer = _optimizer(recipe.optim, method)
+    factors = [group["factor"] for group in optimizer.param_groups]
     progress = store.load_checkpoint(start, method, optimizer) if start else Progress()
     if progress.finished:
         return out
@@ -96,9 +105,11 @@ def train(
         seed=recipe.seed,
         start=(progress.epoch, progress.step_in_epoch, progress.step),
         share=(rank, world),
+        spread=spread,
     )
     clips = TrainingClips(benchmark.train, recipe.data, seed=recipe.seed)
     supervision = {name: run.classes[name] for name in method.supervision}
+    sensor = {name: run.classes.get(name, ()) for name in method.sensor}
     network.train()
 
     def save(reached: Progress) -> None:
@@ -112,11 +123,14 @@ def train(
     logging = _log(out, progress.step, accelerator.is_main_process, tensorboard)
     with logging as log, bar() as display, _noticing_interrupts() as interrupted:
         task = display.add_task("train", total=recipe.epochs * length, completed=progress.step, note="")
-        for loaded in training_batches(clips, schedule, supervision, workers=workers):
+        batches = training_batches(
+            clips, schedule, supervision, workers=workers, sensor=sensor, texts=bank, aspects=method.aspects
+        )
+        for loaded in batches:
             batch = loaded.to(accelerator.device)
             rate = learning_rate(recipe.optim, recipe.epochs, progress.epoch + progress.step_in_epoch / length)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for group, factor in zip(optimizer.param_groups, factors, strict=True):
+                group["lr"] = rate * factor
             torch.manual_seed(recipe.seed + 1_000_003 * (progress.step + 1) + rank)
             with accelerator.autocast():
                 named = network(batch)
@@ -145,12 +159,21 @@ def train(
 
 
 def learning_rate(optim: OptimConfig, epochs: int, position: float) -> float:
-    """The rate at a position in epochs (whole epochs done plus the share of the current one)."""
-    if optim.warmup > 0 and position < optim.warmup * epochs:
-        return optim.lr * position / (optim.warmup * epochs)
+    """The rate at a position in epochs (whole epochs done plus the share of the current one).
+
+    Source of 'epoch_cosine': DIFFER sheet 4.1 (TransReID's schedule), with e = 1, 2, ... the number of the epoch.
+    """
+    warm = optim.warmup * epochs
+    if optim.schedule == "epoch_cosine":
+        epoch = int(position) + 1
+        if epoch < warm:
+            return optim.start + epoch * (optim.lr - optim.start) / warm
+        return optim.lr * (0.1 + 0.45 * (1 + math.cos(math.pi * epoch / epochs)))
+    if optim.warmup > 0 and position < warm:
+        return optim.start + (optim.lr - optim.start) * position / warm
     if optim.schedule == "step":
         return optim.lr * optim.decay ** (int(position) // optim.step_epochs)
-    done = (position - optim.warmup * epochs) / (epochs - optim.warmup * epochs)
+    done = (position - warm) / (epochs - warm)
     return optim.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -176,8 +199,26 @@ def _identities(benchmark: Benchmark, classes: Mapping[str, tuple[str, ...]]) ->
     return [index[str(t.identity)] for t in benchmark.train]
 
 
+def _spread(benchmark: Benchmark, classes: Mapping[str, tuple[str, ...]], label: str) -> list[int] | None:
+    """The class of each training tracklet in the label that the clips of an identity shall differ in."""
+    if not label:
+        return None
+    if label not in classes:
+        raise ValueError(
+            f"data.spread = {label!r}, but not every training tracklet of {benchmark.name} has that label; "
+            f"they have {sorted(classes)}. Name one of these, or '' for none"
+        )
+    index = {name: number for number, name in enumerate(classes[label])}
+    return [index[str(t.labels[label])] for t in benchmark.train]
+
+
 def _run(
-    recipe: Recipe[Any], benchmark: Benchmark, classes: Mapping[str, tuple[str, ...]], out: Path, resume: bool
+    recipe: Recipe[Any],
+    benchmark: Benchmark,
+    classes: Mapping[str, tuple[str, ...]],
+    out: Path,
+    resume: bool,
+    bank: "TextBank | None",
 ) -> Run:
     """The run to continue, or a new one."""
     if resume and (out / "recipe.json").exists():
@@ -199,13 +240,25 @@ def _run(
         "data": data_hash(benchmark.train),
         "unbraid": unbraid.__version__,
         "torch": torch.__version__,
+        **({"texts": {"encoder": bank.encoder, **bank.origin}} if bank is not None else {}),
     }
     return store.create_run(out, recipe, classes, origin)
 
 
-def _optimizer(optim: OptimConfig, method: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(optim: OptimConfig, method: Method) -> torch.optim.Optimizer:
+    """One group of parameters per factor on the learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            factor = optim.bias_rate if "bias" in name else 1.0
+            for prefix, own in method.rates.items():
+                factor *= own if name.startswith(prefix) else 1.0
+            groups.setdefault(factor, []).append(parameter)
+    named = [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+    if optim.name == "sgd":
+        return torch.optim.SGD(named, lr=optim.lr, weight_decay=optim.weight_decay, momentum=0.9)
     kind = torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW
-    return kind((p for p in method.parameters() if p.requires_grad), lr=optim.lr, weight_decay=optim.weight_decay)
+    return kind(named, lr=optim.lr, weight_decay=optim.weight_decay)
 
 
 def _losses(method: Method, out: Mapping[str, Tensor], batch: Batch, world: int) -> tuple[dict[str, Tensor], Tensor]:

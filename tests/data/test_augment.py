@@ -143,3 +143,21 @@ def shift_of(changed: Tensor, clip: Tensor) -> tuple[int, int]:
     """Rows and columns between a middle pixel and the place it came from."""
     at = (clip[0, 0] == changed[0, 0, 5, 10]).nonzero()[0]
     return int(at[0]) - 5, int(at[1]) - 10
+
+
+def test_zoom_shows_a_part_enlarged() -> None:
+    """A picture that grows by one per column still does, eight ninths as fast, when it is enlarged by nine eighths."""
+    ramp = torch.arange(16.0).expand(2, 3, 32, 16)
+    zoomed = augment(ramp, replace(STILL, zoom=1.0), np.random.default_rng(0))
+    assert zoomed.shape == ramp.shape
+    steps = zoomed[0, 0, 0, 2:-2].diff()
+    assert torch.allclose(steps, torch.full_like(steps, 8 / 9), atol=1e-4)
+    assert torch.equal(augment(ramp, replace(STILL, zoom=0.0), np.random.default_rng(0)), ramp)
+
+
+def test_erased_boxes_hold_the_fill_and_masks_nothing() -> None:
+    clip = torch.full((1, 4, 32, 16), 9.0)
+    erase(clip, 1.0, np.random.default_rng(0), (1.0, 2.0, 3.0))
+    box = clip[0, :, (clip[0, 0] == 1)]
+    assert box.shape[1] > 0
+    assert torch.equal(box, torch.tensor([1.0, 2.0, 3.0, 0.0])[:, None].expand_as(box))

@@ -1,6 +1,7 @@
 """Clips and batches: a training clip depends on its slot alone, a schedule on its seed alone."""
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from unbraid.batch import Batch
+from unbraid.batch import Batch, Text
 from unbraid.data import loader
-from unbraid.data.loader import FrameReader, Schedule, TestClips, TrainingClips, class_names, normalised
+from unbraid.data.loader import (
+    FrameReader,
+    Schedule,
+    TestClips,
+    TrainingClips,
+    class_names,
+    normalised,
+    training_batches,
+)
 from unbraid.data.sets.folder import read
 from unbraid.recipe import DataConfig
-from unbraid.tracklet import Images, Tracklet
+from unbraid.tracklet import Images, Strip, Tracklet
 
 CONFIG = DataConfig(frames=3, height=16, width=8, identities=2, clips=2, shift=0.1)
 STILL = replace(CONFIG, flip=0.0, erase=0.0, shift=0.0, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))
@@ -121,7 +130,7 @@ def test_labels_are_class_indices(tracklets: list[Tracklet]) -> None:
 
 
 def test_batches_can_be_joined_in_started_processes(tracklets: list[Tracklet]) -> None:
-    joined = loader._Collate([t.key for t in tracklets], {"identity": torch.tensor([1, 1, 0, 0])})
+    joined = loader._Collate([t.key for t in tracklets], {"identity": torch.tensor([1, 1, 0, 0])}, {})
     items = [(torch.zeros(3, 3, 2, 2), 2), (torch.ones(3, 3, 2, 2), 0)]
     batch = pickle.loads(pickle.dumps(joined))(items)
     assert batch.keys == ["a9", "b9"]
@@ -244,3 +253,59 @@ def test_all_clips_of_a_tracklet(tracklets: list[Tracklet]) -> None:
     assert (frames[:, :, 0, 0, 0] / 10).round().int().tolist() == [[0, 3, 6], [1, 4, 1], [2, 5, 2]]
     _, first = TestClips(tracklets, STILL, every_frame=False)[1]
     assert (first[:, :, 0, 0, 0] / 10).round().int().tolist() == [[0, 2, 4]]
+
+
+def masked(folder: Path) -> Tracklet:
+    """Two frames of one grey; the person is in the upper half of the first and the lower half of the second."""
+    cv2.imwrite(str(folder / "picture.png"), np.full((32, 8, 3), 51, np.uint8))
+    strip = np.zeros((32, 8), np.uint8)
+    strip[:8] = strip[24:] = 255
+    cv2.imwrite(str(folder / "mask.png"), strip)
+    return Tracklet("a", Strip(folder / "picture.png", 2), identity="a", mask=Strip(folder / "mask.png", 2))
+
+
+def test_masks_are_the_last_channel(tmp_path: Path) -> None:
+    frames = FrameReader(16, 8, channels="rgb+mask").read(masked(tmp_path), [1, 0])
+    assert frames.shape == (2, 16, 8, 4)
+    values = normalised(frames, CONFIG)
+    assert torch.allclose(
+        values[:, :3],
+        torch.tensor([(0.2 - m) / s for m, s in zip(CONFIG.mean, CONFIG.std, strict=True)])[:, None, None],
+    )
+    assert values[0, 3, :8].max() == 0
+    assert values[0, 3, 8:].min() == 1
+    assert values[1, 3, :8].min() == 1
+    alone = FrameReader(16, 8, channels="mask").read(masked(tmp_path), [1, 0])
+    assert torch.equal(normalised(alone, CONFIG), values[:, 3:])
+
+
+def test_missing_masks_are_named(tracklets: list[Tracklet]) -> None:
+    with pytest.raises(ValueError, match=r"'b9'.*has no masks"):
+        FrameReader(16, 8, channels="mask").read(tracklets[0], [0])
+
+
+class Letters:
+    """Texts whose vector is the place of the key's first letter."""
+
+    def text(self, aspect: str, keys: Sequence[str]) -> Text:
+        tokens = torch.tensor([[[float(ord(key[0]))]] for key in keys]) + len(aspect)
+        return Text(tokens, torch.tensor([[key[0] != "b"] for key in keys]))
+
+
+def test_batches_carry_sensor_facts_and_texts(tracklets: list[Tracklet]) -> None:
+    clips = TrainingClips(tracklets, CONFIG, seed=0)
+    schedule = Schedule(identities_of(tracklets), CONFIG, epochs=1, seed=0)
+    batches = training_batches(
+        clips,
+        schedule,
+        {"identity": ("a", "b")},
+        workers=0,
+        sensor={"camera": ("9",), "modality": ("depth", "rgb")},
+        texts=Letters(),
+        aspects=("hair",),
+    )
+    batch = next(iter(batches))
+    assert batch.clip.sensor["camera"].tolist() == [int(key.endswith("9")) for key in batch.keys]
+    assert batch.clip.sensor["modality"].tolist() == [2] * 4
+    assert batch.text["hair"].tokens.flatten().tolist() == [ord(key[0]) + 4 for key in batch.keys]
+    assert batch.text["hair"].mask.flatten().tolist() == [key[0] == "a" for key in batch.keys]

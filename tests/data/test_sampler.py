@@ -112,3 +112,28 @@ def test_too_few_identities() -> None:
     for identities in ([5, 5, 5], []):
         with pytest.raises(ValueError, match=f"at least 2 identities .* has {len(set(identities))}$"):
             batches_of(identities, per_batch=1)
+
+
+def test_clips_of_an_identity_differ_in_a_label_where_they_can() -> None:
+    """Two people in three outfits, twice each, and one who has a single outfit."""
+    identities = [0] * 6 + [1] * 6 + [2] * 3
+    outfits = [0, 0, 1, 1, 2, 2, 3, 4, 5, 3, 4, 5, 6, 6, 6]
+    for seed in range(10):
+        batches = identity_batches(
+            identities, per_batch=2, clips=3, epoch="tracklets", generator=np.random.default_rng(seed), spread=outfits
+        )
+        assert batches
+        for batch in batches:
+            for group in (batch[:3], batch[3:]):
+                different = len({outfits[n] for n in group})
+                assert different == (1 if identities[group[0]] == 2 else 3)
+
+
+def test_groups_come_in_random_order_whoever_they_show() -> None:
+    identities = [0] * 8 + [1] * 2
+    batches = identity_batches(identities, per_batch=2, clips=2, epoch="groups", generator=np.random.default_rng(0))
+    assert len(batches) == 2  # five groups, the odd one is left out
+    used = [n for batch in batches for n in batch]
+    assert len(set(used)) == 8
+    assert all(identities[a] == identities[b] for a, b in zip(used[::2], used[1::2], strict=True))
+    assert any(identities[batch[0]] == identities[batch[2]] for batch in batches)

@@ -27,10 +27,25 @@ def open_benchmark(root: str) -> "Benchmark":
     from unbraid.world import named_world, render
 
     named = named_world(str(root))
-    folder = worlds() / named.name.removeprefix("world:").replace("/", "-")
+    folder = _world_folder(named.name)
     if not (folder / "tracklets.parquet").is_file():
         console.print(f"rendering {named.name} (synthetic) into {folder}")
     return read(render(named.config, folder, name=named.name))
+
+
+def folder_of(root: str) -> Path | None:
+    """The tracklet folder behind a `--root`, None for a benchmark in its owners' layout."""
+    from unbraid.data.sets.about import available
+    from unbraid.world import named_world
+
+    name, colon, _ = str(root).partition(":")
+    if name == "world":
+        return _world_folder(named_world(str(root)).name)
+    return None if colon and name in available() else Path(root)
+
+
+def _world_folder(name: str) -> Path:
+    return worlds() / name.removeprefix("world:").replace("/", "-")
 
 
 def worlds() -> Path:

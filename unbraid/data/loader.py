@@ -1,8 +1,8 @@
 """Tracklets to tensors: decode, resize, choose frames, change, and join into clips."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from unbraid.batch import Batch, Clip
+from unbraid.batch import Batch, Clip, Text
 from unbraid.data.augment import augment
 from unbraid.data.clips import all_frames, restricted_first, restricted_random
 from unbraid.data.media import read_frames
@@ -31,34 +31,51 @@ Slot = tuple[int, int, int]
 
 
 class FrameReader:
-    """Frames of tracklets at one size, remembered while they fit in memory."""
+    """Frames of tracklets at one size, remembered while they fit in memory.
 
-    def __init__(self, height: int, width: int, *, keep_bytes: int = KEEP_BYTES) -> None:
+    channels: as in `DataConfig`; a mask is the last channel, 255 where the person is.
+    """
+
+    def __init__(self, height: int, width: int, *, channels: str = "rgb", keep_bytes: int = KEEP_BYTES) -> None:
         self.size = (height, width)
+        self.channels = channels
         self.room = keep_bytes
         self.kept: dict[tuple[str, int], NDArray[np.uint8]] = {}
 
     def read(self, tracklet: Tracklet, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Frames T H W 3, RGB. Raises ValueError or FileNotFoundError naming the tracklet and the file."""
+        """Frames T H W C, C of 3, 4 or 1. Raises ValueError or FileNotFoundError naming the tracklet and the file."""
         wanted = [int(i) for i in indices]
         missing = [i for i in dict.fromkeys(wanted) if (tracklet.key, i) not in self.kept]
         fresh: dict[int, NDArray[np.uint8]] = {}
         if missing:
             try:
-                images = read_frames(tracklet.media, missing)
+                images = self._images(tracklet, missing)
             except (ValueError, FileNotFoundError) as error:
                 raise type(error)(f"tracklet {tracklet.key!r}: {error}") from error
-            fresh = {i: self._resize(image) for i, image in zip(missing, images, strict=True)}
+            fresh = dict(zip(missing, images, strict=True))
         for i, image in fresh.items():
             if image.nbytes <= self.room:
                 self.kept[tracklet.key, i] = image
                 self.room -= image.nbytes
         return np.stack([fresh[i] if i in fresh else self.kept[tracklet.key, i] for i in wanted])
 
+    def _images(self, tracklet: Tracklet, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
+        if self.channels == "rgb":
+            return [self._resize(image) for image in read_frames(tracklet.media, indices)]
+        if tracklet.mask is None:
+            raise ValueError(
+                f"it has no masks, which data.channels = {self.channels!r} needs; use 'rgb', or add a mask per frame"
+            )
+        masks = [self._resize(mask[..., :1])[..., None] for mask in read_frames(tracklet.mask, indices)]
+        if self.channels == "mask":
+            return masks
+        images = (self._resize(image) for image in read_frames(tracklet.media, indices))
+        return [np.concatenate(pair, axis=2) for pair in zip(images, masks, strict=True)]
+
     def _resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         height, width = self.size
         if image.shape[:2] == (height, width):
-            return image
+            return image[..., 0] if image.shape[2] == 1 else image
         # area averaging avoids aliasing when shrinking, and is no use when enlarging
         shrinking = image.shape[0] * image.shape[1] > height * width
         how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
@@ -66,11 +83,14 @@ class FrameReader:
 
 
 def normalised(frames: NDArray[np.uint8], config: DataConfig) -> Float[Tensor, "T C H W"]:
-    """Frames T H W 3 as float32 tensors, mean subtracted and divided by std."""
+    """Frames T H W C as float32 tensors: of colours mean subtracted and divided by std, masks from 0 to 1."""
     # numpy and in place: for small frames, starting a torch operation costs more than doing it
     values = np.ascontiguousarray(frames.transpose(0, 3, 1, 2), dtype=np.float32)
-    values -= 255 * np.array(config.mean, dtype=np.float32)[:, None, None]
-    values /= 255 * np.array(config.std, dtype=np.float32)[:, None, None]
+    masks = frames.shape[3] in (1, 4)
+    mean = (*config.mean, 0.0) if masks else config.mean
+    std = (*config.std, 1.0) if masks else config.std
+    values -= 255 * np.array(mean[-frames.shape[3] :], dtype=np.float32)[:, None, None]
+    values /= 255 * np.array(std[-frames.shape[3] :], dtype=np.float32)[:, None, None]
     return torch.from_numpy(values)
 
 
@@ -86,7 +106,7 @@ class TrainingClips(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, tracklets: Sequence[Tracklet], config: DataConfig, *, seed: int) -> None:
         self.tracklets, self.config, self.seed = tracklets, config, seed
-        self.reader = FrameReader(config.height, config.width)
+        self.reader = FrameReader(config.height, config.width, channels=config.channels)
 
     def __getitem__(self, slot: Slot) -> tuple[Tensor, int]:
         number, step, place = slot
@@ -109,10 +129,11 @@ class Schedule(Sampler[list[Slot]]):
         seed: int,
         start: tuple[int, int, int] = (0, 0, 0),
         share: tuple[int, int] = (0, 1),
+        spread: Sequence[int] | None = None,
     ) -> None:
-        """start: (epoch, step within it, global step) to begin at. share: (rank, world)."""
+        """start: (epoch, step within it, global step) to begin at. share: (rank, world). spread: see the sampler."""
         self.identities, self.config, self.epochs, self.seed = identities, config, epochs, seed
-        self.start, self.share = start, share
+        self.start, self.share, self.spread = start, share, spread
 
     def epoch(self, number: int) -> list[list[int]]:
         """Batches of one epoch as tracklet numbers; depends on the seed and the number alone."""
@@ -122,6 +143,7 @@ class Schedule(Sampler[list[Slot]]):
             clips=self.config.clips,
             epoch=self.config.epoch,
             generator=np.random.default_rng((ORDER, self.seed, number)),
+            spread=self.spread,
         )
 
     def __iter__(self) -> Iterator[list[Slot]]:
@@ -136,19 +158,49 @@ class Schedule(Sampler[list[Slot]]):
             skip = 0
 
 
+class Texts(Protocol):
+    """Where batches take their texts from; a `text.bank.TextBank` is one."""
+
+    def text(self, aspect: str, keys: Sequence[str]) -> Text:
+        """The texts of some clips about an aspect; mask is False where there is none."""
+        ...
+
+
 def training_batches(
-    clips: TrainingClips, schedule: Schedule, classes: Mapping[str, Sequence[str]], *, workers: int
+    clips: TrainingClips,
+    schedule: Schedule,
+    classes: Mapping[str, Sequence[str]],
+    *,
+    workers: int,
+    sensor: Mapping[str, Sequence[str]] | None = None,
+    texts: Texts | None = None,
+    aspects: Sequence[str] = (),
 ) -> Iterator[Batch]:
-    """Batches in the order of the schedule; labels hold the class index of every label in `classes`."""
+    """Batches in the order of the schedule.
+
+    Labels hold the class index of every label in `classes`; sensor facts 1 + the index of every label in `sensor`, 0
+    where a tracklet does not say. texts, aspects: what `Batch.text` holds.
+    """
     indices = {
         name: torch.tensor([names.index(_label(t, name)) for t in clips.tracklets]) for name, names in classes.items()
     }
-
-    collate = _Collate([t.key for t in clips.tracklets], indices)
+    facts = {
+        name: torch.tensor([known(t, name, names) for t in clips.tracklets]) for name, names in (sensor or {}).items()
+    }
+    collate = _Collate([t.key for t in clips.tracklets], indices, facts)
     loader: DataLoader[Any] = DataLoader(
         Guarded(clips), batch_sampler=schedule, collate_fn=collate, num_workers=workers
     )
-    return unguarded(loader)
+    for batch in unguarded(loader):
+        # here and not in the loader's processes, which would each hold a copy of the bank
+        found = {aspect: texts.text(aspect, batch.keys) for aspect in aspects} if texts is not None else {}
+        yield replace(batch, text=found) if found else batch
+
+
+def known(tracklet: Tracklet, label: str, values: Sequence[str]) -> int:
+    """1 + the place of a tracklet's label among the values seen in training; 0 for one that is unknown."""
+    value = tracklet.modality if label == "modality" else tracklet.labels.get(label)
+    return values.index(value) + 1 if value in values else 0
 
 
 class Guarded(Dataset[Any]):
@@ -181,6 +233,7 @@ class _Collate:
 
     keys: Sequence[str]
     indices: Mapping[str, Tensor]
+    facts: Mapping[str, Tensor]
 
     def __call__(self, items: list[tuple[Tensor, int]]) -> Batch | Exception:
         for item in items:
@@ -188,7 +241,10 @@ class _Collate:
                 return item
         numbers = torch.tensor([number for _, number in items])
         return Batch(
-            clip=Clip.of(torch.stack([clip for clip, _ in items])),
+            clip=replace(
+                Clip.of(torch.stack([clip for clip, _ in items])),
+                sensor={name: fact[numbers] for name, fact in self.facts.items()},
+            ),
             labels={name: index[numbers] for name, index in self.indices.items()},
             keys=[self.keys[number] for _, number in items],
         )
@@ -205,7 +261,7 @@ class TestClips(Dataset[tuple[int, Float[Tensor, "clips T C H W"]]]):
 
     def __init__(self, tracklets: Sequence[Tracklet], config: DataConfig, *, every_frame: bool) -> None:
         self.tracklets, self.config, self.every_frame = tracklets, config, every_frame
-        self.reader = FrameReader(config.height, config.width, keep_bytes=0)
+        self.reader = FrameReader(config.height, config.width, channels=config.channels, keep_bytes=0)
 
     def __len__(self) -> int:
         return len(self.tracklets)

@@ -11,19 +11,24 @@ def identity_batches(
     *,
     per_batch: int,
     clips: int,
-    epoch: Literal["tracklets", "identities"],
+    epoch: Literal["tracklets", "identities", "groups"],
     generator: np.random.Generator,
+    spread: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """One epoch of batches, each `per_batch` distinct identities x `clips` tracklet numbers, identity by identity.
 
     identities: class of each tracklet.
     'tracklets': each identity's tracklets are shuffled and cut into groups of K (remainder dropped, an identity
     with fewer is filled by repeats), and batches draw identities with odds in proportion to their groups left,
-    so that almost every group is used. 'identities': every identity once, with K of its tracklets.
+    so that almost every group is used. 'identities': every identity once, with K of its tracklets. 'groups': all
+    groups in random order, whoever they show, so that a batch may hold an identity twice.
+    spread: a class per tracklet; the K of a group differ in it where the identity has enough of them.
     Raises ValueError when there are fewer identities than one batch needs.
-    Source: DSANet section 4.2 (8 identities x 4 clips); the epoch is not in the paper.
+    Source: DSANet section 4.2 (8 identities x 4 clips); the epoch is not in the paper; 'groups': DIFFER,
+    released code.
     """
-    groups = _groups(np.asarray(identities), clips, epoch, generator)
+    classes = None if spread is None else np.asarray(spread)
+    groups = _groups(np.asarray(identities), clips, epoch, generator, classes)
     if len(groups) < 2:
         raise ValueError(f"training needs at least 2 identities to tell apart; the training split has {len(groups)}")
     if len(groups) < per_batch:
@@ -32,6 +37,11 @@ def identity_batches(
             f"lower data.identities (--data.identities {len(groups)}) or add people"
         )
     batches = []
+    if epoch == "groups":
+        every = [group for own in groups for group in own]
+        order = generator.permutation(len(every))
+        starts = range(0, len(every) - per_batch + 1, per_batch)
+        return [[n for place in order[start : start + per_batch] for n in every[place]] for start in starts]
     left = np.array([len(g) for g in groups], dtype=np.float64)
     while np.count_nonzero(left) >= per_batch:
         chosen = generator.choice(len(groups), size=per_batch, replace=False, p=left / left.sum())
@@ -40,13 +50,25 @@ def identity_batches(
     return batches
 
 
-def _groups(identities: np.ndarray, clips: int, epoch: str, generator: np.random.Generator) -> list[list[list[int]]]:
+def _groups(
+    identities: np.ndarray, clips: int, epoch: str, generator: np.random.Generator, spread: np.ndarray | None
+) -> list[list[list[int]]]:
     """For each identity its groups of K tracklet numbers, in random order."""
     result = []
     for identity in np.unique(identities):
         own = generator.permutation(np.flatnonzero(identities == identity))
+        if spread is not None:
+            own = own[_dealt(spread[own])]
         if len(own) < clips:
             own = np.concatenate([own, generator.choice(own, clips - len(own))])
         number = 1 if epoch == "identities" else len(own) // clips
         result.append([own[i * clips : (i + 1) * clips].tolist() for i in range(number)])
     return result
+
+
+def _dealt(classes: np.ndarray) -> np.ndarray:
+    """An order of the items in which classes take turns: first one item of each class, then the next of each."""
+    turn = np.zeros(len(classes), dtype=np.int64)
+    for value in np.unique(classes):
+        turn[classes == value] = np.arange(np.count_nonzero(classes == value))
+    return np.lexsort((np.arange(len(classes)), turn))

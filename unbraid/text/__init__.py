@@ -1,0 +1,1 @@
+"""What is said about tracklets in words: captions, who writes them, and their frozen embeddings; for training only."""

@@ -1,0 +1,56 @@
+"""Whether a run has the texts it needs: the bank that fits a recipe, complete or masked as the recipe says."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from unbraid.data.benchmark import Benchmark
+from unbraid.recipe import Recipe
+
+if TYPE_CHECKING:
+    from unbraid.text.bank import TextBank
+
+
+def guidance(
+    recipe: Recipe[Any], aspects: Sequence[str], benchmark: Benchmark, bank: "TextBank | None"
+) -> "TextBank | None":
+    """The bank from which a run takes its texts, with averaged aspects averaged; None for methods without text.
+
+    aspects: what the method learns from.
+    Raises ValueError when texts are needed and no bank is given, the bank was made by another encoder, lacks an
+    aspect, or lacks captions that the recipe does not allow to be missing.
+    """
+    if not aspects:
+        return None
+    text = recipe.text
+    if bank is None or text is None:
+        raise ValueError(
+            f"{recipe.method} learns from texts about {', '.join(aspects)}, but none are given; write captions "
+            f"(`unbraid caption`), encode them (`unbraid bank CAPTIONS --out bank.safetensors`) and pass --bank"
+        )
+    if bank.encoder != text.encoder:
+        raise ValueError(
+            f"the bank holds vectors of {bank.encoder!r}, but the recipe names {text.encoder!r}; make a bank with "
+            f"that encoder, or change text.encoder and the width that the method expects"
+        )
+    lacking = [aspect for aspect in aspects if aspect not in bank.aspects]
+    if lacking:
+        raise ValueError(f"the bank has no texts about {', '.join(lacking)}; it has {', '.join(bank.aspects)}")
+    keys = [t.key for t in benchmark.train]
+    for aspect in aspects:
+        missing = bank.missing(aspect, keys)
+        if len(missing) == len(keys):
+            raise ValueError(
+                f"no training tracklet of {benchmark.name} has a text about {aspect}: the captions belong to other "
+                f"keys; the first tracklet is {keys[0]!r}"
+            )
+        if missing and text.missing == "refuse":
+            raise ValueError(
+                f"{len(missing)} of {len(keys)} training tracklets have no text about {aspect}, the first is "
+                f"{missing[0]!r}; write their captions (`unbraid caption`, it goes on where it stopped), or let "
+                f"them leave that term with --text.missing mask"
+            )
+    identities = {t.key: str(t.identity) for t in benchmark.train}
+    for aspect in text.averaged:
+        if aspect in aspects:
+            bank = bank.mean_over(aspect, identities)
+    return bank
