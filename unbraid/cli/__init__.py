@@ -10,6 +10,7 @@ COMMANDS = {
     "demo": "the whole line on a small synthetic world, ending in a report",
     "world": "render synthetic people with every factor known",
     "track": "find the people in a video and cut them out as tracklets",
+    "caption": "texts about tracklets from a model that sees pictures; check and summarise them",
     "train": "train a recipe of a method",
     "extract": "embeddings of tracklets",
     "evaluate": "score embeddings by a protocol",

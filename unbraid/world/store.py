@@ -23,13 +23,14 @@ from safetensors.numpy import save_file
 
 from unbraid.data.sets.folder import INDEX, ORIGIN, save_frames, save_index, save_strip
 from unbraid.files import replacing, write_text
+from unbraid.text.captions import write_captions
 from unbraid.world.clothes.wardrobe import Outfit, draw_outfit
 from unbraid.world.config import WorldConfig
 from unbraid.world.people.person import TEST, TRAIN, factors, person
 from unbraid.world.plan import Shot, labels
 from unbraid.world.sensors.camera import Camera, camera
 from unbraid.world.sensors.picture import Recording
-from unbraid.world.text.captions import captions, write_captions
+from unbraid.world.text.captions import captions
 
 PLAN = "world.json"
 IDENTITIES, OUTFITS, CAPTIONS = "identities.parquet", "outfits.parquet", "captions.jsonl"

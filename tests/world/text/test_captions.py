@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, chisquare
 
+from unbraid.text.captions import Caption, read_captions, write_captions
+from unbraid.text.words import violations
 from unbraid.world import named_world
 from unbraid.world.clothes.wardrobe import CONDITIONS, draw_outfit
 from unbraid.world.config import ACTIONS, WorldConfig
@@ -17,12 +19,10 @@ from unbraid.world.plan import Shot, plan
 from unbraid.world.text.captions import (
     ASPECTS,
     SHAPE_ASPECTS,
-    Caption,
     aspects_of,
     captions,
     shared_texts,
     view_texts,
-    write_captions,
 )
 from unbraid.world.text.templates import TEMPLATES, sentence
 from unbraid.world.text.words import VOCABULARY, biometric_words, hair_words, mistaken, motion_words, named_view, said
@@ -122,6 +122,13 @@ def test_aspects_do_not_tell_each_other(spoken):
         allowed = MAY_TELL[row.aspect] - (set() if modality == "rgb" else {"colour"})
         assert found <= allowed, (row, found - allowed)
         assert found or row.aspect == "interaction", row
+
+
+def test_word_filter_finds_nothing_in_them(spoken):
+    found = violations(row for _, _, row in spoken)
+    assert set(found) == set(ASPECTS) - {"modality"}
+    for aspect, one in found.items():
+        assert one.wrong == 0, (aspect, one.words, one.examples)
 
 
 def test_sentences_read_well(spoken):
@@ -379,6 +386,7 @@ def test_captions_are_written_as_lines(tmp_path):
         {"key": row.key, "aspect": row.aspect, "text": row.text, "source": row.source} for row in rows
     ]
     assert set(rows[0].source) == {"model", "version", "template", "wrong_words"}
+    assert read_captions(tmp_path / "captions.jsonl") == rows
     with pytest.raises(ValueError, match=f"two captions of {rows[0].key} about biometric"):
         write_captions(tmp_path / "captions.jsonl", [rows[0], rows[0]])
     assert [file.name for file in tmp_path.iterdir()] == ["captions.jsonl"]

@@ -1,12 +1,10 @@
 """Captions of the synthetic people from the true factors, one text per tracklet and aspect."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from unbraid.files import write_text
+from unbraid.text.captions import Caption
 from unbraid.world.clothes.wardrobe import Outfit
 from unbraid.world.config import NAMED_VIEWS, WorldConfig
 from unbraid.world.people.person import TEST, Person
@@ -31,20 +29,6 @@ ASPECTS = ("biometric", "motion", "clothing", "hair", "pose", "interaction", "en
 SHAPE_ASPECTS = ("biometric", "motion", "pose", "interaction", "modality")
 MODALITIES = ("rgb", "silhouette", "depth")
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A text about one aspect of the tracklet `key`.
-
-    source: who says it, here {"model": "world", "version": ..., "template": number of the template,
-    "wrong_words": how many of the words are not true}.
-    """
-
-    key: str
-    aspect: str
-    text: str
-    source: Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -77,6 +61,9 @@ def captions(
     The text of every tracklet, modality and aspect has chance of its own, which knows the place in the plan but
     nothing about the person: a template (people of the test have the held-out ones only) and wrong words at
     `config.word_errors`. What is true of a body is the same in all captions of its person.
+
+    Their source is {"model": "world", "version": ..., "template": number of the template, "wrong_words": how many of
+    the words are not true}.
 
     Source: aspects are the perspectives of DIFFER (biometric, hair, clothing, pose, interaction, environment), the
     motion text of DisenQ and the sensor and view text of TCFDNet; wording, levels and errors are not in a paper,
@@ -118,22 +105,6 @@ def aspects_of(modality: str) -> tuple[str, ...]:
     if modality not in MODALITIES:
         raise ValueError(f"captions: no modality {modality!r}; known are {', '.join(MODALITIES)}")
     return ASPECTS if modality == "rgb" else SHAPE_ASPECTS
-
-
-def write_captions(path: Path, rows: Iterable[Caption]) -> None:
-    """Write captions as JSON lines with key, aspect, text and source, in the given order and in one step.
-
-    Raises ValueError when a tracklet has two texts about one aspect, OSError when the file cannot be written.
-    """
-    lines, seen = [], set()
-    for row in rows:
-        if (row.key, row.aspect) in seen:
-            raise ValueError(
-                f"two captions of {row.key} about {row.aspect}; every tracklet needs exactly one per aspect"
-            )
-        seen.add((row.key, row.aspect))
-        lines.append(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-    write_text(path, "".join(lines))
 
 
 def shared_texts(people: Iterable[Person], aspects: Iterable[str] = ("biometric",)) -> SharedTexts:
