@@ -1,4 +1,4 @@
-"""The text tower of the library's small CLIP: whole words, three transformer blocks. Needed in training only."""
+"""The text tower of the library's small CLIP: whole words, two transformer blocks. Needed in training only."""
 
 import json
 import re
@@ -67,7 +67,7 @@ class SmallTextTower(nn.Module):
     Not in any paper; chosen to be trained together with the image tower in an hour on two CPU cores.
     """
 
-    def __init__(self, words: int, *, width: int = 192, depth: int = 3, heads: int = 3) -> None:
+    def __init__(self, words: int, *, width: int = 128, depth: int = 2, heads: int = 2) -> None:
         super().__init__()
         self.width = width
         self.embed = nn.Embedding(words, width, padding_idx=PADDING)
