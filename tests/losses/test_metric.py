@@ -132,6 +132,37 @@ def test_triplet_without_partner(labels: list[int], row: int, kind: str) -> None
     assert str(error.value) == expected
 
 
+@pytest.mark.parametrize("margin", [None, 0.3])
+def test_lonely_anchors_are_left_out(margin: float | None) -> None:
+    # 4 stands alone: it is nobody's anchor, but a negative of the others
+    distance, labels = distances(rows(5, 3)), torch.tensor([0, 0, 1, 1, 2])
+    terms = []
+    for a in range(4):
+        far = float(distance[a, a ^ 1])
+        near = min(float(distance[a, i]) for i in range(5) if labels[i] != labels[a])
+        terms.append(math.log1p(math.exp(far - near)) if margin is None else max(far - near + margin, 0.0))
+    found = batch_hard_triplet(distance, labels, margin=margin, lonely="skip")
+    assert found.item() == pytest.approx(sum(terms) / 4, rel=1e-5)
+
+
+def test_skipping_changes_nothing_where_nobody_is_lonely() -> None:
+    # a chunk sampler may bring one identity twice: 4, 2 and 2 clips
+    distance, labels = distances(rows(8, 4)), torch.tensor([3, 3, 7, 7, 3, 3, 1, 1])
+    expected = triplet_by_loop(distance, labels, None)
+    assert batch_hard_triplet(distance, labels, lonely="skip").item() == pytest.approx(expected, rel=1e-5)
+    assert batch_hard_triplet(distance, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("labels", [[5], [3, 3, 3], [0, 1, 2]])
+def test_only_lonely_anchors_cost_nothing(labels: list[int]) -> None:
+    x = rows(len(labels), 2).requires_grad_()
+    value = batch_hard_triplet(distances(x), torch.tensor(labels), lonely="skip")
+    assert value.item() == 0
+    value.backward()
+    assert x.grad is not None
+    assert (x.grad == 0).all()
+
+
 def test_variance_by_hand() -> None:
     # person 7: centre (1, 2), squared deviations (1, 4) twice; person 9 stands alone
     x = torch.tensor([[0.0, 0.0], [9.0, 9.0], [2.0, 4.0]])

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unbraid.batch import Batch, Clip
+from unbraid.batch import Batch, Clip, Text
 from unbraid.checkpoint import Progress, build, load_checkpoint, save_checkpoint
 from unbraid.method import Method, available
 from unbraid.recipe import Recipe, find_recipe
 from unbraid.spaces import Spaces
 
+CHANNELS = {"rgb": 3, "rgb+mask": 4, "mask": 1}
 CLASSES = {"identity": ("a", "b", "c"), "camera": ("0", "1")}
 METHODS = [*available(), "tests.fifth"]
 
@@ -30,13 +31,26 @@ def method(recipe: Recipe[Any]) -> Method:
 
 def clip_of(recipe: Recipe[Any], rows: int, seed: int = 0) -> Clip:
     data = recipe.data
-    frames = torch.randn(rows, data.frames, 3, data.height, data.width, generator=torch.Generator().manual_seed(seed))
-    return Clip.of(frames)
+    size = (rows, data.frames, CHANNELS[data.channels], data.height, data.width)
+    return Clip.of(torch.randn(size, generator=torch.Generator().manual_seed(seed)))
 
 
-def batch_of(recipe: Recipe[Any]) -> Batch:
+def batch_of(recipe: Recipe[Any], method: Method) -> Batch:
     labels = {"identity": torch.tensor([0, 0, 2, 2]), "camera": torch.tensor([0, 1, 0, 1])}
-    return Batch(clip_of(recipe, 4), labels, [f"k{i}" for i in range(4)])
+    clip = clip_of(recipe, 4)
+    sensor = {name: labels[name] + 1 for name in method.sensor if name in labels}
+    return Batch(replace(clip, sensor=sensor), labels, [f"k{i}" for i in range(4)], texts_of(recipe, method))
+
+
+def texts_of(recipe: Recipe[Any], method: Method) -> dict[str, Text]:
+    """A text vector per clip and aspect, as wide as the config says."""
+    generator = torch.Generator().manual_seed(7)
+    return {
+        aspect: Text(
+            torch.randn(4, 1, recipe.config.text_width, generator=generator), torch.ones(4, 1, dtype=torch.bool)
+        )
+        for aspect in method.aspects
+    }
 
 
 def test_spaces_are_as_declared(recipe: Recipe[Any], method: Method) -> None:
@@ -66,7 +80,7 @@ def test_encode_does_not_see_padding(recipe: Recipe[Any], method: Method) -> Non
 
 
 def test_loss_names_are_weight_names(recipe: Recipe[Any], method: Method) -> None:
-    batch = batch_of(recipe)
+    batch = batch_of(recipe, method)
     losses = method.losses(method.train()(batch), batch)
     assert set(losses) == {f.name for f in fields(recipe.config.weights)}
     for name, value in losses.items():
@@ -74,8 +88,16 @@ def test_loss_names_are_weight_names(recipe: Recipe[Any], method: Method) -> Non
         assert torch.isfinite(value), name
 
 
+def test_terms_are_finite_where_no_clip_has_a_text(recipe: Recipe[Any], method: Method) -> None:
+    # a term may leave rows without a text out, but must not fail when nobody has one
+    batch = batch_of(recipe, method)
+    mute = {name: Text(torch.zeros_like(t.tokens), torch.zeros_like(t.mask)) for name, t in batch.text.items()}
+    losses = method.losses(method.train()(replace(batch, text=mute)), replace(batch, text=mute))
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
 def test_every_term_teaches_something(recipe: Recipe[Any], method: Method) -> None:
-    batch = batch_of(recipe)
+    batch = batch_of(recipe, method)
     # biases in front of saturated units may start without a gradient; a few random steps move them
     for name in method.losses(method.train()(batch), batch):
         method.zero_grad()
@@ -87,7 +109,7 @@ def test_every_term_teaches_something(recipe: Recipe[Any], method: Method) -> No
 
 
 def test_outputs_have_the_batch_first(recipe: Recipe[Any], method: Method) -> None:
-    out = method.train()(batch_of(recipe))
+    out = method.train()(batch_of(recipe, method))
     assert {name: len(value) for name, value in out.items()} == dict.fromkeys(out, 4)
 
 
@@ -108,7 +130,7 @@ def test_heat_maps(recipe: Recipe[Any], method: Method) -> None:
 
 
 def test_saved_method_gives_equal_embeddings(recipe: Recipe[Any], method: Method, tmp_path: Path) -> None:
-    batch = batch_of(recipe)
+    batch = batch_of(recipe, method)
     optimizer = torch.optim.Adam(p for p in method.parameters() if p.requires_grad)
     sum(method.losses(method.train()(batch), batch).values(), torch.zeros(())).backward()
     optimizer.step()
@@ -125,7 +147,7 @@ def test_recipe_round_trip(recipe: Recipe[Any]) -> None:
 
 
 def test_a_few_steps_lower_the_loss(recipe: Recipe[Any], method: Method) -> None:
-    batch = batch_of(recipe)
+    batch = batch_of(recipe, method)
     optimizer = torch.optim.Adam((p for p in method.parameters() if p.requires_grad), lr=5e-3)
     values = []
     for step in range(30):

@@ -1,5 +1,7 @@
 """Losses on distances between embeddings of a batch."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -21,19 +23,29 @@ def distances(x: Float[Tensor, "B D"]) -> Float[Tensor, "B B"]:
 
 
 def batch_hard_triplet(
-    distance: Float[Tensor, "B B"], labels: Int[Tensor, "B"], *, margin: float | None = None
+    distance: Float[Tensor, "B B"],
+    labels: Int[Tensor, "B"],
+    *,
+    margin: float | None = None,
+    lonely: Literal["refuse", "skip"] = "refuse",
 ) -> Float[Tensor, ""]:
     """Mean over anchors of the hardest positive against the hardest negative.
 
     margin: hinge at this margin; None is the soft margin log(1 + exp(positive - negative)).
-    Raises ValueError when an anchor has no positive other than itself or no negative: every identity of a
-    batch needs two clips, and a batch two identities.
+    lonely: an anchor without a positive other than itself, or without a negative, is an error, or is left out of the
+    mean (0 when all are), for samplers that do not promise two clips of two identities.
+    Raises ValueError when lonely anchors are refused and there is one.
     Source: Hermans et al., "In Defense of the Triplet Loss" (2017), batch-hard loss; DSANet eq. (10) leaves the
     flavour open.
     """
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     positive, negative = same & ~itself, ~same
+    if lonely == "skip":
+        kept = positive.any(1) & negative.any(1)
+        if not kept.any():
+            return distance.sum() * 0
+        distance, positive, negative = distance[kept], positive[kept], negative[kept]
     for kind, mask in (("positive", positive), ("negative", negative)):
         alone = ~mask.any(1)
         if alone.any():

@@ -12,16 +12,31 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
-class Trunk(nn.Module):
+class Pretrained(nn.Module):
+    """A network that can start from published weights.
+
+    library_name: the model whose weights fit, None when it starts as it was built.
+    """
+
+    library_name: str | None = None
+
+    def library_file(self) -> Path:
+        """The published weight file. Raises FileNotFoundError, saying how to supply it."""
+        return library_file(str(self.library_name))
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of a weight file under this network's names; names that are not its own do no harm."""
+        return dict(state)
+
+
+class Trunk(Pretrained):
     """A per-frame network that returns its third and fourth stage.
 
     channels: widths of the two stages. stride: input pixels per cell of both maps.
-    library_name: the timm model whose ImageNet weights fit, None when trained from scratch.
     """
 
     channels: tuple[int, int]
     stride: int
-    library_name: str | None = None
 
     def stages(self, x: Float[Tensor, "N C H W"]) -> tuple[Float[Tensor, "N c h w"], Float[Tensor, "N d h w"]]:
         """Third and fourth stage, equal in h and w."""
@@ -65,6 +80,16 @@ class LibraryTrunk(Trunk):
         middle = self.layer3(self.layer2(self.layer1(self.stem(x))))
         return middle, self.layer4(middle)
 
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """timm's and torchvision's names of the stem to ours."""
+        stem = {"conv1.": "stem.0.", "bn1.": "stem.1."}
+        named = {}
+        for name, value in state.items():
+            for old, new in stem.items():
+                name = new + name.removeprefix(old) if name.startswith(old) else name
+            named[name] = value
+        return named
+
 
 def _last_stride_one(layer: nn.Module) -> None:
     from timm.layers import BlurPool2d
@@ -80,13 +105,14 @@ def _last_stride_one(layer: nn.Module) -> None:
 class SmallTrunk(Trunk):
     """Nine 3x3 convolutions in four residual stages of widths w, 2w, 4w, 8w; total stride 8.
 
+    inputs: channels of a frame, such as 4 for colours and a mask.
     Not in any paper; chosen because it learns something on two CPU cores in minutes.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, inputs: int = 3) -> None:
         super().__init__()
         w = width
-        self.stem = nn.Sequential(nn.Conv2d(3, w, 3, 2, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(nn.Conv2d(inputs, w, 3, 2, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True))
         self.early = nn.Sequential(_Block(w, w, 1), _Block(w, 2 * w, 2), _Block(2 * w, 4 * w, 2))
         self.late = _Block(4 * w, 8 * w, 1)
         self.channels = (4 * w, 8 * w)
@@ -123,9 +149,10 @@ class _Block(nn.Module):
         return result
 
 
-def residual_trunk(name: str, *, pretrained: bool) -> Trunk:
+def residual_trunk(name: str, *, pretrained: bool, inputs: int = 3) -> Trunk:
     """A trunk by name: a timm ResNet ('resnet50.tv_in1k'), or 'small-W' for ours of first width W.
 
+    inputs: channels of a frame; other than 3 with ours only.
     Nothing is loaded here: `load_pretrained` does that once, at the start of training.
     Raises KeyError for an unknown name, ValueError for a network that is no ResNet.
     """
@@ -135,7 +162,9 @@ def residual_trunk(name: str, *, pretrained: bool) -> Trunk:
             raise ValueError(f"trunk {name!r}: expected 'small-' and a width, such as 'small-16'")
         if pretrained:
             raise ValueError(f"trunk {name!r} has no pretrained weights; set pretrained to False")
-        return SmallTrunk(int(width))
+        return SmallTrunk(int(width), inputs=inputs)
+    if inputs != 3:
+        raise ValueError(f"trunk {name!r} takes frames of 3 channels, not {inputs}; use a small one such as 'small-16'")
     return LibraryTrunk(name, pretrained=pretrained)
 
 
@@ -145,12 +174,12 @@ def load_pretrained(network: nn.Module, file: Path | None = None) -> None:
     file: safetensors, or a PyTorch file of plain tensors, with timm or torchvision names; a classifier is ignored.
     Raises FileNotFoundError naming the missing file and how to supply it, ValueError when it does not fit.
     """
-    trunks = [m for m in network.modules() if isinstance(m, Trunk) and m.library_name]
+    trunks = [m for m in network.modules() if isinstance(m, Pretrained) and m.library_name]
     if file is not None and not trunks:
         raise ValueError(f"--weights {file} was given, but this recipe trains its trunk from scratch")
     for trunk in trunks:
-        source = Path(file) if file is not None else library_file(str(trunk.library_name))
-        _fill(trunk, _read_weights(source), source)
+        source = Path(file) if file is not None else trunk.library_file()
+        _fill(trunk, read_weights(source), source)
 
 
 def library_file(name: str) -> Path:
@@ -178,7 +207,12 @@ def library_file(name: str) -> Path:
         ) from error
 
 
-def _read_weights(file: Path) -> Mapping[str, Tensor]:
+def read_weights(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a weight file by name; nothing in it is executed.
+
+    file: safetensors, or a PyTorch file of plain tensors, also under 'state_dict' or 'model'.
+    Raises FileNotFoundError, or ValueError when it cannot be read or holds other things.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"no weight file {file}; pass --weights with a .safetensors or .pth file")
     try:
@@ -198,14 +232,8 @@ def _read_weights(file: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def _fill(trunk: Trunk, state: Mapping[str, Tensor], source: Path) -> None:
-    stem = {"conv1.": "stem.0.", "bn1.": "stem.1."}
-    named = {}
-    for name, value in state.items():
-        name = name.removeprefix("module.")
-        for old, new in stem.items():
-            name = new + name.removeprefix(old) if name.startswith(old) else name
-        named[name] = value
+def _fill(trunk: Pretrained, state: Mapping[str, Tensor], source: Path) -> None:
+    named = trunk.renamed({name.removeprefix("module."): value for name, value in state.items()})
     own = trunk.state_dict()
     missing = [n for n in own if n not in named and not n.endswith("num_batches_tracked")]
     wrong = [n for n in own if n in named and named[n].shape != own[n].shape]

@@ -1,0 +1,475 @@
+"""The Q-Former against transformers' own modules with the same weights, and the loading of published names."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import Blip2QFormerConfig, InstructBlipQFormerConfig
+from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel
+from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
+
+from unbraid.batch import Text
+from unbraid.nn.qformer import QFormer, QFormerConfig
+from unbraid.nn.qformer_weights import key_map, load_qformer
+
+TINY = QFormerConfig(width=32, layers=5, heads=4, inner=48, visual_width=40, text_width=24, queries=4)
+GROUPS = ("identity", "motion", "appearance")
+B, K = 3, 9
+State = dict[str, Tensor]
+
+
+def theirs(config: QFormerConfig, *, instruct: bool = False) -> Any:
+    """transformers' module of the same sizes; random weights, the biases and normalisations too."""
+    sizes = {
+        "hidden_size": config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.inner,
+        "encoder_hidden_size": config.visual_width,
+        "cross_attention_frequency": config.cross_every,
+    }
+    if instruct:
+        net: nn.Module = InstructBlipQFormerModel(InstructBlipQFormerConfig(**sizes, vocab_size=50))
+    else:
+        net = Blip2QFormerModel(Blip2QFormerConfig(**sizes))
+    spread = 2 / config.width**0.5 if config.width < 100 else 0.03
+    for name, parameter in net.named_parameters():
+        # scales far from 1 would flatten what the layers say, and with it every difference
+        scale = "norm" in name.lower() and name.endswith("weight")
+        nn.init.normal_(parameter, mean=float(scale), std=0.1 if scale else spread)
+    return net.eval()
+
+
+def whole(net: nn.Module, config: QFormerConfig, **others: Tensor) -> State:
+    """As a saved model holds it: the Q-Former, query tokens and other things."""
+    state = {f"qformer.{name}": value for name, value in net.state_dict().items()}
+    return state | {"query_tokens": torch.randn(1, config.queries, config.width), **others}
+
+
+def ours(config: QFormerConfig, net: nn.Module, *, different: bool = True) -> QFormer:
+    """Ours with their weights; the groups' queries differ."""
+    reader = QFormer(config, GROUPS).eval()
+    load_qformer(reader, whole(net, config))
+    for query in reader.queries.values() if different else ():
+        nn.init.normal_(query)
+    return reader
+
+
+def alone(net: Any, reader: QFormer, group: str, source: Tensor, mask: Tensor | None = None) -> Tensor:
+    """What their module makes of one group's queries."""
+    queries = reader.queries[group].expand(len(source), -1, -1)
+    out: Tensor = net(query_embeds=queries, encoder_hidden_states=source, encoder_attention_mask=mask)[0]
+    return out
+
+
+def texts(config: QFormerConfig, lengths: Mapping[str, int]) -> dict[str, Text]:
+    """Random tokens; in row b the last b are padding."""
+    made = {}
+    for name, length in lengths.items():
+        mask = torch.arange(length).expand(B, -1) < length - torch.arange(B)[:, None]
+        made[name] = Text(torch.randn(B, length, config.text_width), mask)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def visual() -> Tensor:
+    return torch.randn(B, K, TINY.visual_width)
+
+
+def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:
+    torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("instruct", [False, True], ids=["blip2", "instructblip"])
+@pytest.mark.parametrize("cross_every", [1, 2, 3])
+def test_each_group_is_their_module_with_its_queries(visual: Tensor, cross_every: int, instruct: bool) -> None:
+    config = replace(TINY, cross_every=cross_every)
+    net = theirs(config, instruct=instruct)
+    reader = ours(config, net)
+    with torch.no_grad():
+        out = reader(visual)
+        assert list(out) == list(GROUPS)
+        for group in GROUPS:
+            queries = reader.queries[group].expand(B, -1, -1)
+            given = {"input_ids": None} if instruct else {}
+            want = net(query_embeds=queries, encoder_hidden_states=visual, **given)[0]
+            close(out[group], want)
+    # the comparison can fail: other queries give another answer
+    assert (out["identity"] - out["motion"]).abs().max() > 0.1
+
+
+def test_gradients_are_theirs(visual: Tensor) -> None:
+    net = theirs(TINY)
+    reader = ours(TINY, net)
+    sum(out.square().sum() for out in reader(visual).values()).backward()  # type: ignore[union-attr]
+    sum(alone(net, reader, group, visual).square().sum() for group in GROUPS).backward()  # type: ignore[union-attr]
+    own, other = dict(reader.named_parameters()), dict(net.named_parameters())
+    for name, mine in key_map(TINY, "blip2").items():
+        want = other[name.removeprefix("qformer.")].grad
+        torch.testing.assert_close(own[mine].grad, want, rtol=1e-3, atol=1e-4)
+
+
+def test_projected_text_is_more_keys_for_their_module(visual: Tensor) -> None:
+    net = theirs(TINY)
+    reader = ours(TINY, net)
+    text = texts(TINY, {"identity": 5, "motion": 7, "appearance": 6})
+    hidden = torch.arange(K).expand(B, -1) < K - torch.arange(B)[:, None]
+    with torch.no_grad():
+        out = reader(visual, hidden, text=text)
+        for group, words in text.items():
+            source = torch.cat([visual, reader.text_projection(words.tokens)], dim=1)
+            close(out[group], alone(net, reader, group, source, torch.cat([hidden, words.mask], dim=1)))
+        assert (out["motion"] - reader(visual, hidden)["motion"]).abs().max() > 0.01
+
+
+def test_instruction_text_is_that_of_instructblip(visual: Tensor) -> None:
+    config = replace(TINY, text="instruction", text_width=TINY.width)
+    net = theirs(config, instruct=True)
+    reader = ours(config, net)
+    lengths = {"identity": 5, "appearance": 6}
+    ids = {name: torch.randint(0, 50, (B, length)) for name, length in lengths.items()}
+    text = texts(config, lengths)
+    embedded = {
+        name: net.embeddings.word_embeddings(ids[name]) + net.embeddings.position_embeddings.weight[: lengths[name]]
+        for name in lengths
+    }
+    with torch.no_grad():
+        out = reader(visual, text={name: Text(embedded[name], text[name].mask) for name in lengths})
+        for name in lengths:
+            want = net(
+                input_ids=ids[name],
+                attention_mask=torch.cat([torch.ones(B, TINY.queries), text[name].mask], dim=1),
+                query_embeds=reader.queries[name].expand(B, -1, -1),
+                encoder_hidden_states=visual,
+            )[0]
+            close(out[name], want[:, : TINY.queries])
+        close(out["motion"], alone_instruct(net, reader, "motion", visual))
+
+
+def alone_instruct(net: Any, reader: QFormer, group: str, visual: Tensor) -> Tensor:
+    queries = reader.queries[group].expand(B, -1, -1)
+    out: Tensor = net(input_ids=None, query_embeds=queries, encoder_hidden_states=visual)[0]
+    return out
+
+
+def test_separate_text_weights_equal_to_the_visual_ones_change_nothing() -> None:
+    """With text as wide as visual tokens and copied weights, 'separate' is their module on all tokens."""
+    config = replace(TINY, text="separate", text_width=TINY.visual_width)
+    net = theirs(config)
+    reader = ours(config, net)
+    text = texts(config, dict.fromkeys(GROUPS, 5))
+    visual = torch.randn(B, K, TINY.visual_width)
+    with torch.no_grad():
+        for i in range(0, config.layers, config.cross_every):
+            cross: Any = reader.layers[i].cross
+            cross.text_key.load_state_dict(cross.key.state_dict())
+            cross.text_value.load_state_dict(cross.value.state_dict())
+        out = reader(visual, text=text)
+        for group, words in text.items():
+            mask = torch.cat([torch.ones(B, K, dtype=torch.bool), words.mask], dim=1)
+            close(out[group], alone(net, reader, group, torch.cat([visual, words.tokens], dim=1), mask))
+
+
+ROUTES = [TINY, replace(TINY, text="separate"), replace(TINY, text="instruction")]
+
+
+@pytest.mark.parametrize("config", ROUTES, ids=lambda c: c.text)
+def test_hidden_text_is_no_text(config: QFormerConfig, visual: Tensor) -> None:
+    reader = ours(config, theirs(config, instruct=True)).double()
+    visual = visual.double()
+    hidden = torch.zeros(B, 5, dtype=torch.bool)
+    first, second = (
+        {name: Text(torch.randn(B, 5, config.text_width).double(), hidden) for name in GROUPS} for _ in range(2)
+    )
+    with torch.no_grad():
+        bare, one, two = reader(visual), reader(visual, text=first), reader(visual, text=second)
+        for name in GROUPS:
+            assert torch.equal(one[name], two[name])
+            # sums of other lengths are rounded otherwise, and nothing more
+            close(one[name], bare[name], 1e-13)
+        shown = {name: Text(t.tokens, ~hidden) for name, t in first.items()}
+        assert (reader(visual, text=shown)["motion"] - bare["motion"]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("config", ROUTES, ids=lambda c: c.text)
+def test_groups_do_not_meet(config: QFormerConfig, visual: Tensor) -> None:
+    reader = ours(config, theirs(config, instruct=True))
+    text = texts(config, dict.fromkeys(GROUPS, 5))
+    with torch.no_grad():
+        before = reader(visual, text=text)
+        changed = reader(visual, text=text | {"motion": texts(config, {"motion": 5})["motion"]})
+        nn.init.normal_(reader.queries["motion"])
+        moved = reader(visual, text=text)
+    for after in (changed, moved):
+        assert torch.equal(after["identity"], before["identity"])
+        assert torch.equal(after["appearance"], before["appearance"])
+        assert not torch.allclose(after["motion"], before["motion"], atol=1e-3)
+    reader.zero_grad()
+    reader(visual, text=text)["identity"].sum().backward()
+    assert not reader.queries["motion"].grad.any()
+
+
+@pytest.mark.parametrize("config", ROUTES, ids=lambda c: c.text)
+def test_only_the_groups_asked_for(config: QFormerConfig, visual: Tensor) -> None:
+    reader = ours(config, theirs(config, instruct=True))
+    text = texts(config, {"identity": 5, "appearance": 8})
+    with torch.no_grad():
+        full = reader(visual, text=text)
+        part = reader(visual, text=text, groups=["motion", "identity"])
+    assert list(part) == ["motion", "identity"]
+    for name, out in part.items():
+        close(out, full[name])
+
+
+def test_folded_groups_are_one_pass_with_a_block_mask(visual: Tensor) -> None:
+    net = theirs(TINY)
+    reader = ours(TINY, net)
+    joint = torch.cat([reader.queries[group] for group in GROUPS]).expand(B, -1, -1)
+    block = torch.block_diag(*[torch.ones(TINY.queries, TINY.queries)] * 3).bool()
+    with torch.no_grad():
+        mask = block.expand(B, 1, -1, -1)
+        want = net(query_embeds=joint, attention_mask=mask, encoder_hidden_states=visual)[0]
+        close(torch.cat(list(reader(visual).values()), dim=1), want)
+
+
+def test_order_of_queries_does_not_matter(visual: Tensor) -> None:
+    reader = ours(TINY, theirs(TINY))
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.no_grad():
+        before = reader(visual)["motion"]
+        reader.queries["motion"].copy_(reader.queries["motion"][order])
+        after = reader(visual)["motion"]
+    close(after, before[:, order])
+    close(after.mean(1), before.mean(1))
+
+
+def test_visual_keys_are_computed_once(visual: Tensor) -> None:
+    reader = ours(TINY, theirs(TINY))
+    seen: list[tuple[int, ...]] = []
+    layer: Any = reader.layers[2]
+    layer.cross.key.register_forward_hook(lambda _m, given, _o: seen.append(tuple(given[0].shape)))
+    reader(visual)
+    assert seen == [(B, K, TINY.visual_width)]
+
+
+def test_where_groups_look(visual: Tensor) -> None:
+    reader = ours(TINY, theirs(TINY))
+    mask = torch.ones(B, K, dtype=torch.bool)
+    mask[1, 4:] = False
+    with torch.no_grad():
+        looks = reader.attention(visual, mask, groups=["motion", "identity"])
+        assert list(looks) == ["motion", "identity"]
+        assert not looks["motion"][1, 4:].any()
+        close(looks["motion"].sum(1), torch.ones(B))
+        # a network whose last keys are all alike looks everywhere alike
+        last: Any = reader.layers[4]
+        last.cross.key.weight.zero_()
+        close(reader.attention(visual)["identity"], torch.full((B, K), 1 / K))
+
+
+@pytest.mark.parametrize("config", ROUTES, ids=lambda c: c.text)
+@pytest.mark.parametrize("recompute", ["cheap", "layers"])
+def test_recomputing_changes_no_gradient(config: QFormerConfig, recompute: Any, visual: Tensor) -> None:
+    text = texts(config, dict.fromkeys(GROUPS, 4))
+    found, kept = [], []
+    for way in ("nothing", recompute):
+        torch.manual_seed(1)
+        reader = QFormer(replace(config, recompute=way), GROUPS).train()
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: (s.append(t.numel()), t)[1], lambda t: t):
+            loss = torch.stack([v.square().sum() for v in reader(visual, text=text).values()]).sum()
+        loss.backward()
+        found.append({n: p.grad for n, p in reader.named_parameters()})
+        kept.append(sum(sizes))
+    for name, grad in found[0].items():
+        assert grad is not None, name
+        torch.testing.assert_close(found[1][name], grad)
+    assert kept[1] < 0.9 * kept[0]
+
+
+def test_dropout_only_in_training(visual: Tensor) -> None:
+    reader = QFormer(replace(TINY, query_noise=0.1), GROUPS)
+    assert not torch.equal(reader.train()(visual)["motion"], reader(visual)["motion"])
+    assert torch.equal(reader.eval()(visual)["motion"], reader(visual)["motion"])
+    still = QFormer(replace(TINY, dropout=0.0, attention_dropout=0.0), GROUPS).train()
+    assert torch.equal(still(visual)["motion"], still(visual)["motion"])
+
+
+def lavis(state: State) -> State:
+    """transformers' names to LAVIS's, by the table of the fact sheet read backwards."""
+    renamed = {}
+    for name, value in state.items():
+        name = name.replace("attention.attention.", "attention.self.").replace(
+            "embeddings.layernorm", "embeddings.LayerNorm"
+        )
+        renamed[name.replace("qformer.", "Qformer.bert.", 1) if name.startswith("qformer.") else name] = value
+    return renamed
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+@pytest.mark.parametrize("layout", ["blip2", "instructblip", "lavis"])
+def test_every_published_name_is_kept_or_dropped(layout: str, prefix: str, visual: Tensor) -> None:
+    net = theirs(TINY, instruct=layout != "blip2")
+    state = whole(net, TINY, **{"vision_model.embeddings.class_embedding": torch.ones(1)})
+    if layout == "lavis":
+        state = lavis(state) | {"Qformer.cls.predictions.bias": torch.ones(1), "ln_vision.weight": torch.ones(1)}
+        state["Qformer.bert.embeddings.position_ids"] = torch.arange(3)
+    reader = QFormer(TINY, GROUPS)
+    loaded = load_qformer(reader, {prefix + name: value for name, value in state.items()})
+    assert loaded.layout == layout
+    assert loaded.kept + len(loaded.dropped) == len(state)
+    text_feed = 0 if layout == "blip2" else 6 * TINY.layers
+    assert list(loaded.dropped.values()).count("feed-forward part for text") == text_feed
+    assert list(loaded.dropped.values()).count("vision tower") == (2 if layout == "lavis" else 1)
+    assert loaded.fresh == tuple(f"text_projection.{i}.{kind}" for i in (0, 1) for kind in ("weight", "bias"))
+    assert f"{loaded.kept} tensors" in str(loaded)
+    assert "1 of the vision tower" in str(loaded) or layout == "lavis"
+
+    names = key_map(TINY, loaded.layout)
+    assert len(set(names.values())) == len(names)
+    own = reader.state_dict()
+    assert {n for n in own if n not in names.values() and not n.startswith("queries.")} == set(loaded.fresh)
+    for name, mine in names.items():
+        assert torch.equal(own[mine], state[name])
+    for group in GROUPS:
+        assert torch.equal(reader.queries[group], state["query_tokens"][0])
+
+
+def test_noise_tells_the_groups_apart() -> None:
+    config = replace(TINY, query_noise=0.01)
+    state = whole(theirs(config), config)
+    first, second = (QFormer(config, GROUPS) for _ in range(2))
+    for reader in (first, second):
+        load_qformer(reader, state, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(first.queries["motion"], second.queries["motion"])
+    gap = first.queries["motion"] - state["query_tokens"][0]
+    assert 0.005 < gap.std() < 0.02
+    assert not torch.equal(first.queries["motion"], first.queries["identity"])
+
+
+@pytest.mark.parametrize("kind", ["one.safetensors", "folder", "index", "shards", "plain.pth"])
+def test_files(kind: str, tmp_path: Path) -> None:
+    state = whole(theirs(TINY), TINY, **{"language_model.big.weight": torch.ones(2)})
+    path = tmp_path
+    if kind == "plain.pth":
+        torch.save({"model": state}, path := tmp_path / kind)
+    elif kind in ("index", "shards"):
+        half = dict(list(state.items())[:20])
+        save_file(half, tmp_path / "a.safetensors")
+        save_file({n: v for n, v in state.items() if n not in half}, tmp_path / "b.safetensors")
+        where = {name: "a.safetensors" if name in half else "b.safetensors" for name in state}
+        index = tmp_path / "model.safetensors.index.json"
+        index.write_text(json.dumps({"weight_map": where}), encoding="utf-8")
+        path = index if kind == "index" else tmp_path
+    else:
+        file = tmp_path / ("model.safetensors" if kind == "folder" else kind)
+        save_file(state, file)
+        path = tmp_path if kind == "folder" else file
+    reader = QFormer(TINY, GROUPS)
+    assert load_qformer(reader, path).dropped == {"language_model.big.weight": "language model"}
+    assert torch.equal(
+        reader.layers[0].attention.key.weight, state["qformer.encoder.layer.0.attention.attention.key.weight"]
+    )  # type: ignore[union-attr,index]
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    state = whole(theirs(TINY), TINY)
+    reader = QFormer(TINY, GROUPS)
+    before = {name: value.clone() for name, value in reader.state_dict().items()}
+    a_name = "qformer.encoder.layer.3.attention.output.dense.weight"
+    with pytest.raises(ValueError, match=r"lack 'qformer.encoder.layer.3.attention.output.dense.weight' and 0 more"):
+        load_qformer(reader, {n: v for n, v in state.items() if n != a_name})
+    with pytest.raises(ValueError, match="lack 'query_tokens'"):
+        load_qformer(reader, {n: v for n, v in state.items() if n != "query_tokens"})
+    with pytest.raises(ValueError, match=r"'qformer.extra.weight', which is neither"):
+        load_qformer(reader, state | {"qformer.extra.weight": torch.ones(1)})
+    with pytest.raises(ValueError, match=r"layer.5\..* neither a part"):
+        load_qformer(reader, whole(theirs(replace(TINY, layers=6)), TINY))
+    with pytest.raises(ValueError, match=r"is \(48, 32\); this Q-Former has \(64, 32\)"):
+        load_qformer(QFormer(replace(TINY, inner=64), GROUPS), state)
+    with pytest.raises(ValueError, match=r"queries are \(7, 32\); expected \(4, 32\)"):
+        load_qformer(reader, state | {"query_tokens": torch.ones(1, 7, 32)})
+    with pytest.raises(ValueError, match="with and without the prefix"):
+        load_qformer(reader, state | {f"model.{a_name}": state[a_name]})
+    with pytest.raises(ValueError, match="hold no Q-Former"):
+        load_qformer(reader, {"fc.weight": torch.ones(1)})
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+        load_qformer(reader, tmp_path / "absent.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
+        load_qformer(reader, tmp_path)
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        load_qformer(reader, tmp_path / "broken.safetensors")
+    for name, value in reader.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [
+        ("layers", 0, "layers is 0"),
+        ("heads", 5, "width 32 is not a multiple of heads 5"),
+        ("dropout", 1.0, "dropout is 1.0"),
+        ("query_noise", -1.0, "query_noise"),
+        ("text", "appended", "text is 'appended'; expected one of"),
+        ("recompute", "all", "recompute is 'all'; expected one of"),
+    ],
+)
+def test_sizes_that_make_no_sense(field: str, value: Any, match: str) -> None:
+    config = replace(TINY)
+    # past the type checks that only tests have
+    object.__setattr__(config, field, value)
+    with pytest.raises(ValueError, match=match):
+        config.__post_init__()
+
+
+def test_input_that_does_not_fit(visual: Tensor) -> None:
+    reader = QFormer(TINY, GROUPS)
+    text = texts(TINY, {"identity": 5})["identity"]
+    with pytest.raises(ValueError, match="different names"):
+        QFormer(TINY, ["identity", "identity"])
+    with pytest.raises(KeyError, match=r"names 'clothes', which is no query group; there are \['identity'"):
+        reader(visual, groups=["clothes"])
+    with pytest.raises(ValueError, match="expected one or more different names"):
+        reader(visual, groups=[])
+    with pytest.raises(KeyError, match="text names 'clothes'"):
+        reader(visual, text={"clothes": text})
+    with pytest.raises(ValueError, match="expected B x K x 40"):
+        reader(visual[:, :, :39])
+    mask = torch.ones(B, K, dtype=torch.bool)
+    mask[2] = False
+    with pytest.raises(ValueError, match="every token of row 2"):
+        reader(visual, mask)
+    with pytest.raises(ValueError, match=r"text of 'identity': tokens \(3, 5, 23\)"):
+        reader(visual, text={"identity": Text(text.tokens[:, :, :23], text.mask)})
+
+
+@pytest.mark.slow
+def test_full_size_is_theirs() -> None:
+    config = QFormerConfig()
+    net = theirs(config)
+    reader = ours(config, net)
+    assert (
+        sum(p.numel() for n, p in reader.named_parameters() if "text_" not in n and "queries" not in n) == 105_137_664
+    )
+    visual = torch.randn(1, 257, config.visual_width)
+    tokens = {name: torch.randn(1, 64, config.text_width) for name in GROUPS}
+    text = {name: Text(t, torch.arange(64)[None] < 40) for name, t in tokens.items()}
+    with torch.no_grad():
+        for group, out in reader(visual).items():
+            close(out, alone(net, reader, group, visual))
+        for group, out in reader(visual, text=text).items():
+            source = torch.cat([visual, reader.text_projection(text[group].tokens)], dim=1)
+            mask = torch.cat([torch.ones(1, 257, dtype=torch.bool), text[group].mask], dim=1)
+            close(out, alone(net, reader, group, source, mask))

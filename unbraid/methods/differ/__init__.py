@@ -1,0 +1,1 @@
+"""DIFFER: identity freed from what texts can name, by gradient reversal."""
