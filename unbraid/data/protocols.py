@@ -7,44 +7,69 @@ from unbraid.protocol import Protocol, Where, never, same
 CONDITIONS = ("normal", "bag", "clothing", "carrying", "umbrella", "uniform", "occlusion", "night")
 CAMERA_SENSOR, LIDAR_SENSOR = "silhouette", "depth"
 
-PLAIN = Protocol("plain@1", hit=same("identity"), skip=same("key"))
-CAMERA_CHANGE = Protocol("camera-change@1", hit=same("identity"), skip=same("identity") & same("camera"))
+# Source texts of the rules below; the readers of `data.sets` name those of their owners.
+_MARKET = "Market-1501 (ICCV 2015): items of the query's person in its camera are skipped"
+_CHANGED = (
+    "evaluation code of Simple-CCReID (CVPR 2022): items of the person in its camera or in its clothes are skipped"
+)
+_HERE = "not in a paper; chosen because "
+_ACTIVITY = "DisenQ and ABNet (arXiv 2403.17360), section on protocols"
+
+PLAIN = Protocol(
+    "plain@1",
+    hit=same("identity"),
+    skip=same("key"),
+    source=f"{_HERE}sets without cameras need a rule that leaves out only the query itself",
+)
+CAMERA_CHANGE = Protocol(
+    "camera-change@1", hit=same("identity"), skip=same("identity") & same("camera"), source=_MARKET
+)
 CLOTHES_CHANGE = Protocol(
     "clothes-change@1",
     hit=same("identity") & ~same("clothes"),
     skip=same("identity") & (same("camera") | same("clothes")),
+    source=_CHANGED,
 )
 SAME_CLOTHES = Protocol(
     "same-clothes@1",
     hit=same("identity") & same("clothes"),
     skip=same("identity") & (same("camera") | ~same("clothes")),
+    source="evaluation code of Simple-CCReID (CVPR 2022): only items of the person in the same clothes, other cameras",
 )
-# As clothes-change, but with one other outfit per query, so that it has as many mates as in same-clothes.
 ONE_CLOTHES_CHANGE = Protocol(
     "one-clothes-change@1",
     hit=same("identity") & same("other_clothes", "clothes"),
     skip=same("identity") & (same("camera") | ~same("other_clothes", "clothes")),
+    source=f"{_HERE}with one other outfit per query it has as many mates as same-clothes@1",
 )
-# As clothes-change, but strangers in the query's camera leave the gallery too: where they stay, a feature that goes by
-# the camera falls below chance and hides what else it goes by.
 OTHER_CAMERAS = Protocol(
     "clothes-change/other-cameras@1",
     hit=same("identity") & ~same("clothes"),
     skip=same("camera") | (same("identity") & same("clothes")),
+    source=f"{_HERE}where strangers in the query's camera stay, a feature that goes by the camera falls below chance "
+    "and hides what else it goes by",
 )
-# Source: DisenQ and ABNet, section on protocols: same activity keeps everything; cross activity leaves out what shows
-# the query's activity; "view-" leaves out everything of the query's camera, whoever it shows. The papers also divide
-# the activities into those of queries and those of the gallery; here both sides have all of them.
-SAME_ACTIVITY = Protocol("same-activity/view+@1", hit=same("identity"), skip=never())
-SAME_ACTIVITY_OTHER_CAMERA = Protocol("same-activity/view-@1", hit=same("identity"), skip=same("camera"))
-CROSS_ACTIVITY = Protocol("cross-activity/view+@1", hit=same("identity") & ~same("action"), skip=same("action"))
+# Same activity keeps everything; cross activity leaves out what shows the query's activity; "view-" leaves out
+# everything of the query's camera, whoever it shows. The papers also divide the activities into those of queries and
+# those of the gallery; here both sides have all of them.
+SAME_ACTIVITY = Protocol("same-activity/view+@1", hit=same("identity"), skip=never(), source=_ACTIVITY)
+SAME_ACTIVITY_OTHER_CAMERA = Protocol(
+    "same-activity/view-@1", hit=same("identity"), skip=same("camera"), source=_ACTIVITY
+)
+CROSS_ACTIVITY = Protocol(
+    "cross-activity/view+@1", hit=same("identity") & ~same("action"), skip=same("action"), source=_ACTIVITY
+)
 CROSS_ACTIVITY_OTHER_CAMERA = Protocol(
-    "cross-activity/view-@1", hit=same("identity") & ~same("action"), skip=same("action") | same("camera")
+    "cross-activity/view-@1",
+    hit=same("identity") & ~same("action"),
+    skip=same("action") | same("camera"),
+    source=_ACTIVITY,
 )
 CROSS_ACTIVITY_AND_CLOTHES = Protocol(
     "cross-activity/clothes-change@1",
     hit=same("identity") & ~same("action") & ~same("clothes"),
     skip=same("action") | same("camera") | (same("identity") & same("clothes")),
+    source=f"{_HERE}a change of clothes and of activity at once asks for neither of them",
 )
 
 
@@ -63,6 +88,8 @@ def gait(query_modality: str, gallery_modality: str, condition: str = "") -> Pro
         query=Where({"modality": (query_modality,), "condition": wanted}),
         gallery=Where({"modality": (gallery_modality,), "condition": ("normal",)}),
         cells="view",
+        source="SUSTech1K (LidarGait, CVPR 2023) and, across sensors, TCFDNet: normal sequences enrolled, other views, "
+        "cells averaged",
     )
 
 

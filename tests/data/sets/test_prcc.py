@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.data.sets.trees import facts, matrix, touch
@@ -37,7 +36,7 @@ def test_splits(tmp_path: Path) -> None:
 def test_rules(tmp_path: Path) -> None:
     benchmark = read(make(tmp_path))
     table = label_table(benchmark.query)
-    assert list(benchmark.protocols) == ["prcc-cc/multi@1", "prcc-sc/multi@1"]
+    assert list(benchmark.protocols) == ["prcc-cc/multi@1", "prcc-sc/multi@1", "prcc-cc/single@1", "prcc-sc/single@1"]
     for name, row, hit in [("prcc-cc/multi@1", 1, [0, 0, 0, 1, 1, 1]), ("prcc-sc/multi@1", 0, [1, 1, 1, 0, 0, 0])]:
         protocol = benchmark.protocols[name]
         assert protocol.query.rows(table, "query").tolist() == [row]
@@ -47,14 +46,13 @@ def test_rules(tmp_path: Path) -> None:
 
 
 def test_single_shot_draws_one_picture_of_each_person(tmp_path: Path) -> None:
-    make(tmp_path)
-    generator = np.random.default_rng(3)
-    draws = [read(tmp_path, single_shot=generator) for _ in range(20)]
-    assert list(draws[0].protocols) == ["prcc-cc/single@1", "prcc-sc/single@1"]
-    assert all([t.identity for t in b.gallery] == ["005", "006"] for b in draws)
-    assert len({t.key for b in draws for t in b.gallery}) == 6  # every picture is drawn at some time
-    again = read(tmp_path, single_shot=np.random.default_rng(3))
-    assert again.gallery == draws[0].gallery
+    gallery = label_table(read(make(tmp_path)).gallery)
+    for protocol in PROTOCOLS[2:]:
+        assert protocol.shots is not None
+        draws = [gallery.iloc[rows] for rows in protocol.shots.rows(gallery)]
+        assert len(draws) == 10
+        assert all(drawn["identity"].tolist() == ["005", "006"] for drawn in draws)
+    assert PROTOCOLS[0].shots is None
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

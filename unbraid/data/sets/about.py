@@ -120,6 +120,12 @@ def reader(name: str) -> Callable[[Path], Benchmark]:
     return found
 
 
+def protocols_of(name: str) -> dict[str, Protocol]:
+    """The protocols of one benchmark by name, the default first. Raises KeyError as `about`."""
+    about(name)
+    return {p.name: p for p in _modules()[name].PROTOCOLS}
+
+
 def protocols() -> dict[str, Protocol]:
     """The protocols of all benchmarks by name."""
     return {p.name: p for module in _modules().values() for p in module.PROTOCOLS}

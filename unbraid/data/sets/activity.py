@@ -33,9 +33,9 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 VIDEOS = frozenset({".avi", ".mp4"})
 
 
-def activity_protocol(name: str, rules: Protocol, part: str) -> Protocol:
+def activity_protocol(name: str, rules: Protocol, part: str, source: str) -> Protocol:
     """The rules under another name, with the probes and the gallery of one division (SAME or CROSS)."""
-    return replace(rules, name=name, query=Where({part: (PROBE,)}), gallery=Where({part: (GALLERY,)}))
+    return replace(rules, name=name, source=source, query=Where({part: (PROBE,)}), gallery=Where({part: (GALLERY,)}))
 
 
 def activity_protocols(name: str) -> tuple[Protocol, ...]:
@@ -43,11 +43,12 @@ def activity_protocols(name: str) -> tuple[Protocol, ...]:
 
     Source: ABNet (arXiv 2403.17360), section on protocols; DisenQ's tables agree with 'view+'.
     """
+    source = "ABNet (arXiv 2403.17360), section on protocols; probes drawn here, by a seed"
     return (
-        activity_protocol(f"{name}/same/view+@1", SAME_ACTIVITY, SAME),
-        activity_protocol(f"{name}/same/view-@1", SAME_ACTIVITY_OTHER_CAMERA, SAME),
-        activity_protocol(f"{name}/cross/view+@1", CROSS_ACTIVITY, CROSS),
-        activity_protocol(f"{name}/cross/view-@1", CROSS_ACTIVITY_OTHER_CAMERA, CROSS),
+        activity_protocol(f"{name}/same/view+@1", SAME_ACTIVITY, SAME, source),
+        activity_protocol(f"{name}/same/view-@1", SAME_ACTIVITY_OTHER_CAMERA, SAME, source),
+        activity_protocol(f"{name}/cross/view+@1", CROSS_ACTIVITY, CROSS, source),
+        activity_protocol(f"{name}/cross/view-@1", CROSS_ACTIVITY_OTHER_CAMERA, CROSS, source),
     )
 
 

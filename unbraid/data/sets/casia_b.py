@@ -32,7 +32,7 @@ TYPES = {"nm": "normal", "bg": "bag", "cl": "clothing"}
 ENROLLED = ("nm-01", "nm-02", "nm-03", "nm-04")
 PROBES = {"nm": ("nm-05", "nm-06"), "bg": ("bg-01", "bg-02"), "cl": ("cl-01", "cl-02")}
 
-# Source: OpenGait's evaluation: each view against every other view, cells averaged.
+SOURCE = "OpenGait's evaluation of CASIA-B: each view against every other view, cells averaged"
 PROTOCOLS = tuple(
     Protocol(
         f"casia-b/{kind}@1",
@@ -41,6 +41,7 @@ PROTOCOLS = tuple(
         query=Where({"sequence": sequences}),
         gallery=Where({"sequence": ENROLLED}),
         cells="view",
+        source=SOURCE,
     )
     for kind, sequences in PROBES.items()
 )

@@ -35,12 +35,12 @@ ABOUT = About(
     source="documentation of the set by others; the sum of frames is that of the owners",
 )
 
-# Source: the code of github.com/guxinqian/Simple-CCReID: the general rule, then only other and only the same clothes.
-# Queries are not in the gallery.
+# The general rule, then only other and only the same clothes. Queries are not in the gallery.
+SOURCE = "the code of github.com/guxinqian/Simple-CCReID"
 PROTOCOLS: tuple[Protocol, ...] = (
-    replace(CAMERA_CHANGE, name="ccvid-general@1"),
-    replace(CLOTHES_CHANGE, name="ccvid-cc@1"),
-    replace(SAME_CLOTHES, name="ccvid-sc@1"),
+    replace(CAMERA_CHANGE, name="ccvid-general@1", source=SOURCE),
+    replace(CLOTHES_CHANGE, name="ccvid-cc@1", source=SOURCE),
+    replace(SAME_CLOTHES, name="ccvid-sc@1", source=SOURCE),
 )
 
 LAYOUT = "the CCVID folder with train.txt, query.txt, gallery.txt and session1, session2, session3"

@@ -30,8 +30,8 @@ ABOUT = About(
     source="the readme of github.com/Huang-3/Celeb-reID",
 )
 
-# Source: DIFFER's evaluation code, which puts the camera aside: nothing is skipped.
-PROTOCOLS: tuple[Protocol, ...] = (Protocol("celeb-light@1", hit=same("identity"), skip=never()),)
+SOURCE = "DIFFER's evaluation code, which puts the camera aside: nothing is skipped"
+PROTOCOLS: tuple[Protocol, ...] = (Protocol("celeb-light@1", hit=same("identity"), skip=never(), source=SOURCE),)
 
 LAYOUT = "the Celeb-reID-light folder with train, query and gallery"
 NAME = re.compile(r"(?P<identity>\d+)_(?P<picture>\d+)_\d+\.(?:jpg|png)")

@@ -61,15 +61,21 @@ def shares(label: str) -> Rule:
 
 
 PROTOCOLS = (
-    # Source: ABNet (arXiv 2403.17360), section on protocols; one camera, so there is no 'view-'.
-    activity_protocol("charades-ab/same@1", SAME_ACTIVITY, SAME),
-    # Source: code of ABNet: of several activities the first by number is compared.
-    activity_protocol("charades-ab/cross@1", CROSS_ACTIVITY, CROSS),
-    # Source: not in a paper; chosen because the first activity alone lets clips with common activities be compared.
+    # one camera, so there is no 'view-'
+    activity_protocol(
+        "charades-ab/same@1", SAME_ACTIVITY, SAME, "ABNet (arXiv 2403.17360), section on protocols; probes drawn here"
+    ),
+    activity_protocol(
+        "charades-ab/cross@1",
+        CROSS_ACTIVITY,
+        CROSS,
+        "code of ABNet: of several activities the first by number is compared; probes drawn here",
+    ),
     activity_protocol(
         "charades-ab/cross-any@1",
         Protocol("", hit=same("identity") & ~shares("actions"), skip=shares("actions")),
         CROSS,
+        "not in a paper; chosen because the first activity alone lets clips with common activities be compared",
     ),
 )
 

@@ -43,8 +43,8 @@ ABOUT = About(
     source="the split files of github.com/zhunzhong07/person-re-ranking and peer libraries",
 )
 
-# Source: Zhong et al., CVPR 2017 (k-reciprocal re-ranking), which defines the split with the rule of Market-1501.
-PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="cuhk03-new@1"),)
+SOURCE = "Zhong et al., CVPR 2017 (k-reciprocal re-ranking), which defines the split with the rule of Market-1501"
+PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="cuhk03-new@1", source=SOURCE),)
 
 Boxes = Literal["labeled", "detected"]
 RELEASE = "cuhk03_release/cuhk-03.mat"

@@ -37,9 +37,10 @@ ABOUT = About(
     source="the data set's page and the papers that use it; 1110 is 702 and 408",
 )
 
-# Source: the convention of MARS, used by all papers on this set: tracklets of the query's person and camera are
-# skipped.
-PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="duke-video@1"),)
+SOURCE = (
+    "the convention of MARS, used by all papers on this set: tracklets of the query's person and camera are skipped"
+)
+PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="duke-video@1", source=SOURCE),)
 
 LAYOUT = "the DukeMTMC-VideoReID folder with train, query and gallery, each <identity>/<tracklet>/<frame>.jpg"
 NAME = re.compile(r"\d{4}_?C(?P<camera>\d+)_?F(?P<frame>\d+)_?[XD]\d+\.jpg")

@@ -11,7 +11,7 @@ The index is written last, so a folder without `tracklets.parquet` is one that w
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.protocols import CAMERA_CHANGE, CLOTHES_CHANGE, PLAIN, named
+from unbraid.data.sets.files import inside
 from unbraid.files import replacing, write_text
 from unbraid.protocol import Protocol
 from unbraid.tracklet import Images, Media, Strip, Tracklet
@@ -89,8 +90,17 @@ def _tracklet(root: Path, row: Mapping[Any, Any], labels: Sequence[str]) -> Trac
             f"{root / INDEX}: 'frames' of tracklet {row['key']!r} is {frames!r}; expected a list of file names"
         )
     strip, mask = row.get("strip"), row.get("mask")
+    for name in (*frames, *([] if pd.isna(mask) else [mask])):
+        # looked at closely only where it may be needed: there are millions of names
+        if ".." in name or "\\" in name or ":" in name or name[:1] in ("", "/"):
+            inside(root, name, f"{root / INDEX}, tracklet {row['key']!r}")
     media: Media = Images(tuple(root / name for name in frames))
     if not pd.isna(strip):
+        if len(frames) != 1:
+            raise ValueError(
+                f"{root / INDEX}: tracklet {row['key']!r} is a strip of {len(frames)} files; expected one that holds "
+                f"all frames"
+            )
         media = Strip(root / frames[0], int(strip))
     return Tracklet(
         key=row["key"],
@@ -117,7 +127,7 @@ def _protocols(root: Path, origin: Mapping[str, Any], labels: Sequence[str]) -> 
     return {p.name: p for p in found or [PLAIN]}
 
 
-def save_frames(root: Path, key: str, images: Sequence[NDArray[np.uint8]], *, quality: int = 95) -> list[str]:
+def save_frames(root: Path, key: str, images: Iterable[NDArray[np.uint8]], *, quality: int = 95) -> list[str]:
     """Write RGB images, each H W 3 uint8, as JPEG; returns their names relative to root, in order.
 
     Raises OSError when a file cannot be written (folder unwritable, disk full).

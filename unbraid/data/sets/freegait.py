@@ -54,6 +54,7 @@ def protocol(query_modality: Modality, gallery_modality: Modality) -> Protocol:
         skip=never(),
         query=Where({"modality": (query_modality,)}),
         gallery=Where({"modality": (gallery_modality,)}),
+        source="FreeGait as evaluated by OpenGait; across sensors TCFDNet, section on the protocol",
     )
 
 

@@ -42,8 +42,8 @@ ABOUT = About(
     source="the split file and the data set's description",
 )
 
-# Source: the data set's description: people of camera 1 are looked for in camera 2, which holds one tracklet of each.
-PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="ilids-vid@1"),)
+SOURCE = "the data set's description: people of camera 1 are looked for in camera 2, which holds one tracklet of each"
+PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="ilids-vid@1", source=SOURCE),)
 
 FRAMES = "i-LIDS-VID/sequences"
 SPLITS = "train-test people splits/train_test_splits_ilidsvid.mat"

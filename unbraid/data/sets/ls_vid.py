@@ -55,11 +55,13 @@ ABOUT = About(
     source="the GLTR paper (ICCV 2019) and code of papers that use the set; the index files were not seen",
 )
 
-# Source: the convention of MARS, which the papers on this set follow: tracklets of the query's person and camera are
-# skipped. With the queries in the gallery each query has more mates, so that has its own name.
+# With the queries in the gallery each query has more mates, so that has its own name.
+SOURCE = (
+    "the convention of MARS, which the papers on this set follow: tracklets of the query's person and camera skipped"
+)
 PROTOCOLS: tuple[Protocol, ...] = (
-    replace(CAMERA_CHANGE, name="ls-vid@1"),
-    replace(CAMERA_CHANGE, name="ls-vid/queries-in-gallery@1"),
+    replace(CAMERA_CHANGE, name="ls-vid@1", source=SOURCE),
+    replace(CAMERA_CHANGE, name="ls-vid/queries-in-gallery@1", source=SOURCE),
 )
 
 LAYOUT = "the LS-VID folder with list_sequence/list_seq_{train,test}.txt, tracklet_{train,test} and test"

@@ -32,11 +32,12 @@ ABOUT = About(
     source="papers that use the set; together 17119 images of 152 people",
 )
 
-# Source: the evaluation code of DIFFER and of Simple-CCReID. Clothes-changing: pictures of the query's person in
-# its camera or in its clothes are skipped. General: those in its camera only.
+# Clothes-changing: pictures of the query's person in its camera or in its clothes are skipped. General: those in its
+# camera only.
+SOURCE = "the evaluation code of DIFFER and of Simple-CCReID"
 PROTOCOLS: tuple[Protocol, ...] = (
-    replace(CLOTHES_CHANGE, name="ltcc-cc@1"),
-    replace(CAMERA_CHANGE, name="ltcc-general@1"),
+    replace(CLOTHES_CHANGE, name="ltcc-cc@1", source=SOURCE),
+    replace(CAMERA_CHANGE, name="ltcc-general@1", source=SOURCE),
 )
 
 LAYOUT = "the LTCC_ReID folder with train, query and test"

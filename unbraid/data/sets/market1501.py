@@ -35,11 +35,12 @@ ABOUT = About(
     source="the data set's description (ICCV 2015) and peer libraries",
 )
 
-# Source: the data set's paper (ICCV 2015): pictures of the query's person in its camera are skipped. The step rule for
-# AP is that of most papers; the owners' script takes the area under the curve, hence the second protocol.
+# The step rule for AP is that of most papers; the owners' script takes the area under the curve, hence the second
+# protocol.
+SOURCE = "the data set's paper (ICCV 2015): pictures of the query's person in its camera are skipped"
 PROTOCOLS: tuple[Protocol, ...] = (
-    replace(CAMERA_CHANGE, name="market1501@1"),
-    replace(CAMERA_CHANGE, name="market1501/matlab@1", ap="trapezoid"),
+    replace(CAMERA_CHANGE, name="market1501@1", source=SOURCE),
+    replace(CAMERA_CHANGE, name="market1501/matlab@1", ap="trapezoid", source=SOURCE),
 )
 
 LAYOUT = "the Market-1501 folder with bounding_box_train, query and bounding_box_test"

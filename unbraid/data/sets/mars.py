@@ -52,12 +52,12 @@ ABOUT = About(
     source="counted in the index files of github.com/liangzheng06/MARS-evaluation",
 )
 
-# Source: the owners' evaluation_mars.m for hits and skips (tracklets of the query's person and camera are skipped,
-# queries stand in the gallery). The step rule for AP is that of the papers that report on MARS; the owners' own script
+# Queries stand in the gallery. The step rule for AP is that of the papers that report on MARS; the owners' own script
 # takes the area under the curve, hence the second protocol.
+SOURCE = "the owners' evaluation_mars.m: tracklets of the query's person and camera are skipped"
 PROTOCOLS: tuple[Protocol, ...] = (
-    replace(CAMERA_CHANGE, name="mars@1"),
-    replace(CAMERA_CHANGE, name="mars/matlab@1", ap="trapezoid"),
+    replace(CAMERA_CHANGE, name="mars@1", source=SOURCE),
+    replace(CAMERA_CHANGE, name="mars/matlab@1", ap="trapezoid", source=SOURCE),
 )
 
 LAYOUT = "the MARS folder with bbox_train, bbox_test and info (train_name.txt, tracks_train_info.mat, ...)"

@@ -43,12 +43,13 @@ ABOUT = About(
     source="the readme of github.com/Kitware/MEVID",
 )
 
-# Source: the owners' readme (queries are not in the gallery) and their evaluation: general, then with the query's
-# clothes only, then with other clothes only. Their results by place and by size are not here.
+# Queries are not in the gallery. General, then with other clothes only, then with the query's clothes only. The owners'
+# results by place and by size are not here.
+SOURCE = "the owners' readme and their evaluation"
 PROTOCOLS: tuple[Protocol, ...] = (
-    replace(CAMERA_CHANGE, name="mevid@1"),
-    replace(CLOTHES_CHANGE, name="mevid-cc@1"),
-    replace(SAME_CLOTHES, name="mevid-sc@1"),
+    replace(CAMERA_CHANGE, name="mevid@1", source=SOURCE),
+    replace(CLOTHES_CHANGE, name="mevid-cc@1", source=SOURCE),
+    replace(SAME_CLOTHES, name="mevid-sc@1", source=SOURCE),
 )
 
 LAYOUT = (

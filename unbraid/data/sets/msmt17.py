@@ -37,8 +37,8 @@ ABOUT = About(
     source="the data set's paper (CVPR 2018) and peer libraries",
 )
 
-# Source: the data set's paper (CVPR 2018), which takes over the rule of Market-1501.
-PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="msmt17@1"),)
+SOURCE = "the data set's paper (CVPR 2018), which takes over the rule of Market-1501"
+PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="msmt17@1", source=SOURCE),)
 
 FOLDERS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 LAYOUT = "the MSMT17 folder with list_{train,val,query,gallery}.txt, train and test (or mask_train_v2 and mask_test_v2)"

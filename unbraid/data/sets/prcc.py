@@ -9,12 +9,10 @@ The gallery is camera A; queries of B look for people in the same clothes, queri
 import re
 from pathlib import Path
 
-import numpy as np
-
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.sets.about import About
 from unbraid.data.sets.files import folders_in, image, images_in, matched, named, need
-from unbraid.protocol import Protocol, Where, never, same
+from unbraid.protocol import Protocol, Shots, Where, never, same
 from unbraid.tracklet import Tracklet
 
 ABOUT = About(
@@ -41,42 +39,40 @@ CAMERAS = {"A": "c1", "B": "c2", "C": "c3"}
 OUTFITS = {"A": "1", "B": "1", "C": "2"}
 
 
-def _protocol(name: str, camera: str) -> Protocol:
-    return Protocol(name, hit=same("identity"), skip=never(), query=Where({"camera": (CAMERAS[camera],)}))
+def _protocol(name: str, camera: str, source: str, shots: Shots | None = None) -> Protocol:
+    asked = Where({"camera": (CAMERAS[camera],)})
+    return Protocol(name, hit=same("identity"), skip=never(), query=asked, shots=shots, source=source)
 
 
-# Source: DIFFER's evaluation code and Simple-CCReID: queries of C (other clothes) or B (same clothes) in all of A. No
-# camera is shared, so nothing is skipped. One gallery picture per person, drawn ten times and averaged, is the rule of
-# PRCC's paper as Simple-CCReID's author describes it.
+# Queries of C (other clothes) or B (same clothes) in A. No camera is shared, so nothing is skipped. Which pictures of A
+# are drawn is not published, so numbers of 'single' agree with others' within the spread of draws only.
+MULTI = "DIFFER's evaluation code and Simple-CCReID: all pictures of camera A are the gallery"
+SINGLE = "PRCC's paper as Simple-CCReID's author describes it: one gallery picture per person, mean of ten draws"
 PROTOCOLS: tuple[Protocol, ...] = (
-    _protocol("prcc-cc/multi@1", "C"),
-    _protocol("prcc-sc/multi@1", "B"),
-    _protocol("prcc-cc/single@1", "C"),
-    _protocol("prcc-sc/single@1", "B"),
+    _protocol("prcc-cc/multi@1", "C", MULTI),
+    _protocol("prcc-sc/multi@1", "B", MULTI),
+    _protocol("prcc-cc/single@1", "C", SINGLE, Shots(items=1, draws=10)),
+    _protocol("prcc-sc/single@1", "B", SINGLE, Shots(items=1, draws=10)),
 )
 
 LAYOUT = "the prcc folder with rgb/train, rgb/val and rgb/test/{A,B,C}"
 NAME = re.compile(r"(?P<camera>[ABC])_.+")
 
 
-def read(root: Path, *, validation: bool = False, single_shot: np.random.Generator | None = None) -> Benchmark:
+def read(root: Path, *, validation: bool = False) -> Benchmark:
     """PRCC as its owners distribute it; lists folders, opens no picture.
 
-    validation: train on the validation pictures too. single_shot: draws one gallery picture per person, for the
-    protocols named 'single'; read ten times with one generator and average.
+    validation: train on the validation pictures too.
     Raises FileNotFoundError for a missing folder, ValueError for a training picture with another kind of name.
     """
     trained = ["train", "val"] if validation else ["train"]
     root = need(root, [*(f"rgb/{part}" for part in trained), *(f"rgb/test/{c}" for c in CAMERAS)], LAYOUT)
-    gallery = _tested(root, "A")
-    if single_shot is not None:
-        gallery = _one_per_identity(gallery, single_shot)
     return Benchmark(
         name=ABOUT.name,
         train=tuple(t for part in trained for t in _trained(root, part)),
         query=(*_tested(root, "B"), *_tested(root, "C")),
-        gallery=gallery,
-        protocols=named(PROTOCOLS[2:] if single_shot is not None else PROTOCOLS[:2]),
+        gallery=_tested(root, "A"),
+        protocols=named(PROTOCOLS),
     )
 
 
@@ -100,10 +96,3 @@ def _tested(root: Path, camera: str) -> tuple[Tracklet, ...]:
 
 def _labels(identity: str, camera: str) -> dict[str, str]:
     return {"camera": CAMERAS[camera], "clothes": f"{identity}-{OUTFITS[camera]}"}
-
-
-def _one_per_identity(tracklets: tuple[Tracklet, ...], generator: np.random.Generator) -> tuple[Tracklet, ...]:
-    groups: dict[str | None, list[Tracklet]] = {}
-    for tracklet in tracklets:
-        groups.setdefault(tracklet.identity, []).append(tracklet)
-    return tuple(group[generator.integers(len(group))] for group in groups.values())

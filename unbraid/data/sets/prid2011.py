@@ -35,8 +35,8 @@ ABOUT = About(
     source="the split file that torchreid distributes",
 )
 
-# Source: the convention of all papers on the 178 people: those of camera A are looked for in camera B.
-PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="prid2011@1"),)
+SOURCE = "the convention of all papers on the 178 people: those of camera A are looked for in camera B"
+PROTOCOLS: tuple[Protocol, ...] = (replace(CAMERA_CHANGE, name="prid2011@1", source=SOURCE),)
 
 FRAMES = "prid_2011/multi_shot"
 SPLITS = "splits_prid2011.json"

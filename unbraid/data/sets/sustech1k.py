@@ -61,6 +61,7 @@ def protocol(query_modality: Modality, gallery_modality: Modality, condition: st
         query=Where({**chosen, **({condition: ("yes",)} if condition else {})}),
         gallery=Where({"modality": (gallery_modality,)}),
         cells="view",
+        source="SUSTech1K (LidarGait, CVPR 2023) and OpenGait's evaluation; across sensors TCFDNet",
     )
 
 
