@@ -11,8 +11,9 @@ from tests.test_evaluate import GALLERY, QUERY, make
 from tests.test_verify import whole
 from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.evaluate import evaluate
-from unbraid.openset import NonMated, identify, triple
+from unbraid.openset import identify
 from unbraid.protocol import Protocol, never, same
+from unbraid.searches import NonMated
 from unbraid.spaces import Embeddings, Spaces
 
 EVERYONE = Protocol("all@1", hit=same("identity"), skip=never())
@@ -116,18 +117,6 @@ def test_nothing_to_search_is_counted() -> None:
     query, gallery = given([[0.5, 0.1], [0.2, 0.3]], ["a", "b"], ["a", "a"])
     result = identify(query, gallery, Protocol("own@1", hit=same("identity"), skip=~same("identity")), similarity=dot)
     assert (result.mated, result.searches, result.empty) == (1, 0, 1)
-
-
-def test_the_three_figures() -> None:
-    query, gallery = many(people=200)
-    table = triple(query, gallery, CAMERA_CHANGE, non_mated="mates removed")
-    assert table["measure"].tolist() == ["TAR at 0.1 % FAR", "rank-20", "FNIR at 1 % FPIR, R = 20"]
-    assert (table["protocol"] == "camera-change@1").all()
-    tar, rank, fnir = table.to_dict("records")
-    assert tar["low"] <= tar["value"] <= tar["high"]
-    assert rank["value"] == pytest.approx(evaluate(query, gallery, CAMERA_CHANGE).rank_20)
-    assert np.isnan(fnir["value"])
-    assert "300 non-mated searches (mates removed) cannot support a rate of 1 %" in fnir["note"]
 
 
 def test_wrong_input_is_named() -> None:

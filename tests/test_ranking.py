@@ -1,15 +1,23 @@
 """Ranking against the golden toy, a sort-based loop and scikit-learn."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from unbraid.ranking import FEW_HITS, Block, Ranking, in_threads, rank, rows_per_block
+from unbraid.counting import FEW_HITS
+from unbraid.data.protocols import CAMERA_CHANGE
+from unbraid.evaluate import compare, device_blocks
+from unbraid.method import cosine
+from unbraid.ranking import MASK_BYTES, Block, Ranking, TensorBlock, in_threads, rank, rows_per_block
+from unbraid.spaces import Embeddings, Spaces
 
 Q_IDENTITY, Q_CAMERA = np.array([1, 2, 3]), np.array([0, 1, 0])
 G_IDENTITY = np.array([1, 1, 2, 0, 1, 2, 2, 3, -1])
@@ -212,13 +220,109 @@ def test_wrong_input_is_named() -> None:
         rank([toy()]).cmc(0)
 
 
-def test_rows_per_block() -> None:
-    assert rows_per_block(1000, 12_000_000) == 1000
-    assert rows_per_block(10**9, 1) == 1
+@pytest.mark.parametrize("memory", [10**5, 10**7, 10**9])
+@pytest.mark.parametrize("gallery", [1, 1000, 82161])
+def test_rows_per_block_stay_within_memory(gallery: int, memory: int) -> None:
+    rows = rows_per_block(gallery, memory)
+    assert 1 <= rows.ranked <= rows.scored
+    used = 4 * rows.scored * gallery + MASK_BYTES * rows.ranked * gallery
+    assert used <= memory or (rows.scored == rows.ranked == 1 and memory < (4 + MASK_BYTES) * gallery)
+    if memory >= 1000 * gallery:
+        assert used > 0.9 * memory, "memory that is there is used"
+
+
+def test_rows_per_block_needs_memory() -> None:
     with pytest.raises(ValueError, match="above 0"):
         rows_per_block(10, 0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_signs_zeros_and_extremes_are_in_order(kind: type) -> None:
+    tiny, huge = np.finfo(kind).smallest_subnormal, np.finfo(kind).max
+    values = np.array([0.0, -0.0, tiny, -tiny, huge, -huge, 1, -1, 0.0, -0.0, huge, -huge], kind)
+    rng = np.random.default_rng(0)
+    scores = np.stack([rng.permutation(values) for _ in range(40)])
+    hit, skip = rng.random(scores.shape) < 0.4, rng.random(scores.shape) < 0.2
+    for ap in ("step", "trapezoid"):
+        check(Block(scores, hit, skip), ap)
+
+
+@pytest.mark.parametrize("hits", [FEW_HITS - 1, FEW_HITS, FEW_HITS + 1])
+@pytest.mark.parametrize("values", [5, 10**6])
+def test_either_side_of_few_hits(hits: int, values: int) -> None:
+    rng = np.random.default_rng(hits)
+    scores = rng.integers(values, size=(2, 9000)).astype(np.float32)
+    hit, skip = np.zeros(scores.shape, bool), rng.random(scores.shape) < 0.1
+    for row in range(2):
+        hit[row, rng.choice(np.flatnonzero(~skip[row]), hits, replace=False)] = True
+    assert check(Block(scores, hit, skip), "step").hits.tolist() == [hits, hits]
+
+
+def test_long_runs_of_skipped_items() -> None:
+    scores = np.zeros((3, 1000), np.float32)
+    hit, skip = np.zeros(scores.shape, bool), np.ones(scores.shape, bool)
+    skip[0, 999] = skip[1, 0] = skip[2, 500:760] = False
+    hit[:, [0, 600, 999]] = True
+    assert check(Block(scores, hit, skip), "step").valid.tolist() == [1, 1, 260]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-2, 2), min_size=24, max_size=24), st.lists(st.booleans(), min_size=48, max_size=48))
+def test_torch_operations_give_the_same(scores: list[int], masks: list[bool]) -> None:
+    values = np.array(scores, np.float32).reshape(2, 12)
+    hit, skip = np.array(masks).reshape(2, 2, 12)
+    same(Block(values, hit, skip))
+
+
+def same(block: Block) -> None:
+    for ap in ("step", "trapezoid"):
+        one = rank([block], ap=ap)  # type: ignore[arg-type]
+        two = rank([TensorBlock(torch.from_numpy(block.scores), block.hit, block.skip)], ap=ap)  # type: ignore[arg-type]
+        for field in fields(Ranking):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
+            assert getattr(one, field.name).dtype == getattr(two, field.name).dtype
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3])
+@pytest.mark.parametrize("values", [4, 10**6])
+def test_torch_operations_give_the_same_on_long_rows(share: float, values: int) -> None:
+    rng = np.random.default_rng(7)
+    scores = rng.integers(values, size=(9, 800)).astype(np.float32)
+    hit, skip = rng.random(scores.shape) < share, rng.random(scores.shape) < 0.2
+    hit[3], skip[5] = False, True
+    same(Block(scores, hit, skip))
+
+
+def test_torch_operations_refuse_the_same() -> None:
+    none = np.zeros((3, 300), bool)
+    scores = torch.zeros(3, 300)
+    scores[2, 299] = torch.nan
+    with pytest.raises(ValueError, match="query 5 and gallery item 299 is nan"):
+        rank([TensorBlock(torch.zeros(3, 300), none, none), TensorBlock(scores, none, none)])
+    with pytest.raises(ValueError, match="floating type"):
+        TensorBlock(torch.zeros(3, 300, dtype=torch.int64), none, none)
+    with pytest.raises(ValueError, match="must all be"):
+        TensorBlock(torch.zeros(3, 4), none, none)
 
 
 def test_threads_cover_every_row() -> None:
     for rows in (0, 1, 5, 1000):
         assert in_threads(lambda part: part.stop - part.start, rows) == rows
+
+
+def test_scores_that_stay_on_their_device_rank_the_same() -> None:
+    rng = np.random.default_rng(11)
+
+    def side(number: int, name: str) -> Embeddings:
+        identity = rng.integers(5, size=number)
+        features = rng.integers(-1, 2, size=(number, 3)) + 2 * np.eye(5, 3)[identity]
+        labels = {"identity": identity.astype(str), "camera": rng.integers(3, size=number)}
+        table = pd.DataFrame({"key": [f"{name}{row}" for row in range(number)], **labels})
+        return Embeddings(Spaces({"identity": torch.from_numpy(features).float()}), table, {})
+
+    query, gallery = side(30, "q"), side(50, "g")
+    for memory in (1, 4000, 2**20):  # the same each time: a product of another shape may round differently
+        expected = compare(query, gallery, CAMERA_CHANGE, memory=memory)
+        found = rank(device_blocks(query, gallery, CAMERA_CHANGE, cosine, "identity", memory))
+        for field in fields(Ranking):
+            np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name))

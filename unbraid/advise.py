@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from unbraid.calibration import Calibration, calibrate, calibration_error, log_cost
 from unbraid.evaluate import sides
 from unbraid.method import cosine
-from unbraid.pairs import Census, Compared, compared, numbered, origin
+from unbraid.pairs import Census, Compared, compared, origin
 from unbraid.protocol import Protocol
 from unbraid.result import plain
-from unbraid.search import MEMORY, Similarity
-from unbraid.spaces import Embeddings, is_synthetic
-from unbraid.trials import Interval, below, guarded, interval, percent, resampled, unsupported
+from unbraid.search import MEMORY, Similarity, scorer
+from unbraid.spaces import Embeddings, Spaces, is_synthetic
+from unbraid.trials import Interval, below, guarded, interval, numbered, percent, resampled, unsupported
 from unbraid.verification import Survey, edges, recount, survey
 
 Floats = NDArray[np.float64]
@@ -109,6 +109,9 @@ def advise(
         raise ValueError(f"a false match rate lies between 0 and 1; got {fmr}")
     generator = np.random.default_rng(seed)
     query, gallery = sides(query, gallery, protocol)
+    # for messages that speak of whole sides
+    asked, offered = (Spaces({"identity": side.spaces[space]}) for side in (query, gallery))
+    scorer(asked, offered, cosine)
     halves = [
         compared(some, few, protocol, similarity=similarity, space=space, memory=memory)
         for some, few in _halves(query, gallery, generator)

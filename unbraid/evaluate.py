@@ -9,14 +9,16 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from unbraid.figures import RANK, Tally, rank_figure, refused
 from unbraid.intervals import Floats, Interval, bootstrap, expected_ap
 from unbraid.method import cosine
 from unbraid.progress import track
 from unbraid.protocol import Protocol, need
-from unbraid.ranking import Block, Ranking, rank, rows_per_block
+from unbraid.ranking import Block, Ranking, TensorBlock, rank, rows_per_block
 from unbraid.result import Result
 from unbraid.search import MEMORY, Scoring, Similarity, scorer, slices
 from unbraid.spaces import Embeddings, Spaces, is_synthetic
+from unbraid.trials import numbered
 
 
 def evaluate(
@@ -51,15 +53,17 @@ def evaluate(
                 f"Intervals and counts need it"
             )
     query, gallery = sides(query, gallery, protocol)
-    ranking, cells = _ranked(query, gallery, protocol, similarity, space, memory)
+    people, others = numbered(query.table["identity"], gallery.table["identity"])
+    tally = None if protocol.cells or protocol.shots else Tally(people, others, memory)
+    ranking, rows = _ranked(query, gallery, protocol, similarity, space, memory, tally)
     if not ranking.mated.any():
         raise ValueError(
             f"protocol {protocol.name!r}: none of the {len(query)} queries has a mate among the {len(gallery)} gallery "
             f"items. A mate is {protocol.hit} and not {protocol.skip}; compare these labels in query and gallery"
         )
     mated = ranking.mated
-    groups = _groups(query.table["identity"].reset_index(drop=True))[cells.query][mated]
-    weights = cells.weights(mated)
+    groups = people[rows.query][mated]
+    weights = rows.weights(mated)
 
     def mean(values: NDArray[Any]) -> float:
         return float((weights * values[mated]).sum() / weights.sum())
@@ -67,6 +71,19 @@ def evaluate(
     def interval(values: NDArray[Any]) -> Interval:
         return bootstrap(values[mated].astype(float), groups, seed=seed, weights=weights)
 
+    if tally is not None:
+        figures = tally.figures(ranking, seed=seed)
+    else:
+        asked = len(np.unique(rows.query[mated]))
+        found = rank_figure(
+            mean(ranking.first <= RANK), interval(ranking.first <= RANK), asked, len(np.unique(groups)), rows.gallery
+        )
+        figures = refused(
+            f"the protocol averages cells of {protocol.cells}; `unbraid verify` and `unbraid identify` pool them"
+            if protocol.cells
+            else "the protocol draws its gallery again and again; choose one that keeps all of it",
+            found,
+        )
     chance = np.zeros(len(ranking))
     chance[mated] = expected_ap(ranking.hits[mated], ranking.valid[mated], protocol.ap)
     first = ranking.first == 1
@@ -77,10 +94,11 @@ def evaluate(
         ap_rule=protocol.ap,
         space=space,
         cells=protocol.cells,
+        shots=str(protocol.shots or ""),
         queries=len(query),
-        without_mate=len(query) - len(np.unique(cells.query[mated])),
+        without_mate=len(query) - len(np.unique(rows.query[mated])),
         identities=len(np.unique(groups)),
-        gallery=len(gallery),
+        gallery=rows.gallery,
         distractors=int(gallery.table["identity"].isna().sum()),
         pairs=int(ranking.hits.sum()),
         mean_ap=mean(ranking.ap),
@@ -93,13 +111,14 @@ def evaluate(
         rank_10=mean(ranking.first <= 10),
         rank_20=mean(ranking.first <= 20),
         mean_inp=mean(ranking.inp),
+        figures=figures,
         synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin={
             f"{side} {name}": value
             for side, embeddings in (("query", query), ("gallery", gallery))
             for name, value in embeddings.origin.items()
         },
-        table=_table(ranking, cells, query.table, gallery.table),
+        table=_table(ranking, rows, weights, query.table, gallery.table),
     )
 
 
@@ -116,7 +135,9 @@ def compare(
 
     Arguments and errors are those of `evaluate`, but that it is no error when no query has a mate.
     """
-    return rank(blocks(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
+    on_device = query.spaces[space].device.type != "cpu" and not isinstance(similarity, Scoring)
+    make = device_blocks if on_device else blocks
+    return rank(make(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
 
 
 def sides(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tuple[Embeddings, Embeddings]:
@@ -129,21 +150,26 @@ def sides(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tuple[E
 
 
 @dataclass(frozen=True, eq=False)
-class _Cells:
-    """What each row of a ranking is. query: row of the query table. names: (query value, gallery value), or empty."""
+class _Rows:
+    """What each row of a ranking is: row of the query table, number of the draw, and the values of its cell ('' without
+    cells). gallery: items ranked at once, before they are divided into cells."""
 
     query: NDArray[np.int64]
-    names: tuple[tuple[str, str], ...] = ()
+    draw: NDArray[np.int64]
+    asked: NDArray[np.str_]
+    offered: NDArray[np.str_]
+    gallery: int
 
     def weights(self, mated: NDArray[np.bool_]) -> Floats:
-        """Weights of the mated rows: all equal, or such that cells count equally within a query value, and query
-        values equally."""
-        if not self.names:
+        """Weights of the mated rows: draws count equally, in a draw query values, in a query value cells, in a cell
+        queries."""
+        if not self.draw.any() and (self.offered == "").all():
             return np.ones(int(mated.sum()))
-        rows = pd.DataFrame(list(self.names), columns=["asked", "offered"])[mated]
-        in_cell = rows.groupby(["asked", "offered"])["asked"].transform("size")
-        cells = rows.groupby("asked")["offered"].transform("nunique")
-        return np.asarray(1.0 / (in_cell * cells), np.float64)
+        rows = pd.DataFrame({"draw": self.draw, "asked": self.asked, "offered": self.offered})[mated]
+        in_cell = rows.groupby(["draw", "asked", "offered"])["draw"].transform("size")
+        cells = rows.groupby(["draw", "asked"])["offered"].transform("nunique")
+        values = rows.groupby("draw")["asked"].transform("nunique")
+        return np.asarray(1.0 / (in_cell * cells * values), np.float64)
 
 
 def _ranked(
@@ -153,30 +179,52 @@ def _ranked(
     similarity: Similarity | Scoring,
     space: str,
     memory: int,
-) -> tuple[Ranking, _Cells]:
-    """One row per query, or per query and value of the cell label in the gallery but its own."""
-    if not protocol.cells:
-        ranking = compare(query, gallery, protocol, similarity=similarity, space=space, memory=memory)
-        return ranking, _Cells(np.arange(len(query)))
-    need(query.table, "query", protocol.cells)
-    need(gallery.table, "gallery", protocol.cells)
-    parts, rows, names = [], [], []
-    for value in sorted(gallery.table[protocol.cells].dropna().unique()):
-        asked = np.flatnonzero((query.table[protocol.cells] != value).to_numpy())
-        offered = np.flatnonzero((gallery.table[protocol.cells] == value).to_numpy())
-        if len(asked):
-            some, few = query.take(asked.tolist()), gallery.take(offered.tolist())
+    tally: Tally | None,
+) -> tuple[Ranking, _Rows]:
+    """One row per query, per draw if the protocol draws its gallery, and per value of the cell label in the gallery
+    but the query's own.
+
+    tally: sees the blocks of a protocol without cells and draws.
+    """
+    everyone = np.arange(len(query))
+    if tally is not None:
+        seen = tally.watch(blocks(query, gallery, protocol, similarity, space, memory))
+        none = np.full(len(query), "")
+        return rank(seen, ap=protocol.ap), _Rows(everyone, np.zeros_like(everyone), none, none, len(gallery))
+    if protocol.cells:
+        need(query.table, "query", protocol.cells)
+        need(gallery.table, "gallery", protocol.cells)
+    draws = protocol.shots.rows(gallery.table) if protocol.shots else [np.arange(len(gallery))]
+    parts, rows = [], []
+    for draw, drawn in enumerate(draws):
+        for asked, offered, own, value in _cells(query.table, gallery.table.iloc[drawn], protocol.cells):
+            some, few = query.take(asked.tolist()), gallery.take(drawn[offered].tolist())
             ranking = compare(some, few, protocol, similarity=similarity, space=space, memory=memory)
-            best = np.where(ranking.best >= 0, offered[ranking.best], -1)
+            best = np.where(ranking.best >= 0, drawn[offered][ranking.best], -1)
             parts.append(replace(ranking, best=best))
-            rows.append(asked)
-            names += [(str(own), str(value)) for own in some.table[protocol.cells]]
+            rows.append((asked, np.full(len(asked), draw), own, np.full(len(asked), value)))
     if not parts:
         raise ValueError(
             f"protocol {protocol.name!r}: query and gallery have one {protocol.cells} only; it compares different ones"
         )
     joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Ranking)}
-    return Ranking(**joined), _Cells(np.concatenate(rows), tuple(names))
+    whose, which, own, values = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return Ranking(**joined), _Rows(whose, which, own, values, len(draws[0]))
+
+
+def _cells(
+    query: pd.DataFrame, gallery: pd.DataFrame, label: str
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_], str]]:
+    """Query rows, gallery rows, the query rows' own values and the gallery's value, for each gallery value of a label;
+    everything at once for ''."""
+    if not label:
+        yield np.arange(len(query)), np.arange(len(gallery)), np.full(len(query), ""), ""
+        return
+    for value in sorted(gallery[label].dropna().unique()):
+        asked = np.flatnonzero((query[label] != value).to_numpy())
+        if len(asked):
+            own = query[label].iloc[asked].astype(str).to_numpy(dtype=np.str_)
+            yield asked, np.flatnonzero((gallery[label] == value).to_numpy()), own, str(value)
 
 
 def blocks(
@@ -187,7 +235,37 @@ def blocks(
     space: str,
     memory: int,
 ) -> Iterator[Block]:
-    """Scores, hits and skips of a protocol, some queries at a time against the whole gallery. Raises as `evaluate`."""
+    """Scores, hits and skips of a protocol, some queries at a time against the whole gallery. Raises as `evaluate`.
+
+    The scores of a block are overwritten when later blocks are made.
+    """
+    parts = _scored(query, gallery, protocol, similarity, space, memory, torch.device("cpu"))
+    return (Block(scores.numpy(), hit, skip) for scores, hit, skip in parts)
+
+
+def device_blocks(
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    similarity: Similarity | Scoring,
+    space: str,
+    memory: int,
+) -> Iterator[TensorBlock]:
+    """The same with scores that stay on the device of the query's space, to be counted there."""
+    device = query.spaces[space].device
+    parts = _scored(query, gallery, protocol, similarity, space, memory, device)
+    return (TensorBlock(scores, hit, skip) for scores, hit, skip in parts)
+
+
+def _scored(
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    similarity: Similarity | Scoring,
+    space: str,
+    memory: int,
+    device: torch.device,
+) -> Iterator[tuple[torch.Tensor, NDArray[np.bool_], NDArray[np.bool_]]]:
     asked, offered = query.spaces, gallery.spaces
     if space != "identity":
         asked, offered = Spaces({"identity": asked[space]}), Spaces({"identity": offered[space]})
@@ -196,36 +274,36 @@ def blocks(
     skip = protocol.skip.on(query.table, gallery.table)
     # one half for a block of scores and masks, one for the copies that `similarity` makes, if it makes any
     share = -(-memory // 2) if scores_of.row_bytes else memory
-    rows = min(rows_per_block(len(gallery), share), len(query))
-    columns = slices(len(gallery), scores_of.step(rows, share))
-    buffer = torch.empty(rows, len(gallery))
-    for part in track(slices(len(query), rows), "evaluate"):
-        scores = buffer[: part.stop - part.start]
+    rows = rows_per_block(len(gallery), share)
+    scored = min(rows.scored, len(query))
+    columns = slices(len(gallery), scores_of.step(scored, share))
+    buffer = torch.empty(scored, len(gallery), device=device)
+    for part in track(slices(len(query), scored), "evaluate"):
         for some in columns:
-            scores_of.write(part, some, scores[:, some])
-        yield Block(scores.numpy(), hit(part), skip(part))
+            scores_of.write(part, some, buffer[: part.stop - part.start, some])
+        for few in slices(part.stop - part.start, rows.ranked):
+            own = slice(part.start + few.start, part.start + few.stop)
+            yield buffer[few], hit(own), skip(own)
 
 
-def _groups(identity: pd.Series) -> NDArray[np.int64]:
-    """A number per query, equal for one identity; each unknown identity is one of its own."""
-    codes = pd.factorize(identity)[0].astype(np.int64)
-    unknown = codes < 0
-    codes[unknown] = codes.max(initial=0) + 1 + np.arange(np.count_nonzero(unknown))
-    return codes
-
-
-def _table(ranking: Ranking, cells: _Cells, query: pd.DataFrame, gallery: pd.DataFrame) -> pd.DataFrame:
-    keys = gallery["key"].tolist()
-    return pd.DataFrame(
+def _table(ranking: Ranking, rows: _Rows, weights: Floats, query: pd.DataFrame, gallery: pd.DataFrame) -> pd.DataFrame:
+    keys, share = gallery["key"].tolist(), np.zeros(len(ranking))
+    share[ranking.mated] = weights / weights.sum()
+    table = pd.DataFrame(
         {
-            "key": query["key"].to_numpy()[cells.query],
-            "identity": query["identity"].to_numpy()[cells.query],
+            "key": query["key"].to_numpy()[rows.query],
+            "identity": query["identity"].to_numpy()[rows.query],
             "ap": ranking.ap,
             "inp": ranking.inp,
             "first": ranking.first,
             "hits": ranking.hits,
             "valid": ranking.valid,
             "best": [keys[row] if row >= 0 else None for row in ranking.best],
-            **({"cell": [f"{asked} in {offered}" for asked, offered in cells.names]} if cells.names else {}),
+            "share": share,
         }
     )
+    if rows.draw.any():
+        table["draw"] = rows.draw
+    if (rows.offered != "").any():
+        table["cell"] = [f"{asked} in {offered}" for asked, offered in zip(rows.asked, rows.offered, strict=True)]
+    return table

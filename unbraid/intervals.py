@@ -28,9 +28,10 @@ def bootstrap(
     sums, counts = np.bincount(codes, weights=weights * values), np.bincount(codes, weights=weights)
     generator = np.random.default_rng(seed)
     means = np.empty(draws)
-    for draw in range(draws):
-        chosen = generator.integers(number, size=number)
-        means[draw] = sums[chosen].sum() / counts[chosen].sum()
+    for start in range(0, draws, 64):  # the choices of all draws at once could be larger than the values
+        part = slice(start, min(start + 64, draws))
+        chosen = generator.integers(number, size=(part.stop - part.start, number))
+        means[part] = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 

@@ -73,6 +73,10 @@ class Method(nn.Module, ABC):
     def heat(self, clip: Clip) -> dict[str, Float[Tensor, "B T h w"]]:
         """Where each space looks: non-negative maps by space name."""
 
+    def monitor(self, out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Scalars worth watching during training beside the losses, such as accuracies; nothing learns from them."""
+        return {}
+
     def frame_weights(self, clip: Clip) -> Float[Tensor, "B T"] | None:
         """How much each frame counts in the identity space, rows summing to 1; None where frames are not weighed."""
         return None

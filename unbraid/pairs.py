@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from unbraid.evaluate import blocks, sides
@@ -12,6 +11,7 @@ from unbraid.protocol import Protocol, same
 from unbraid.ranking import Block
 from unbraid.search import Similarity
 from unbraid.spaces import Embeddings
+from unbraid.trials import numbered
 
 Integers = NDArray[np.int64]
 
@@ -42,6 +42,11 @@ def compared(
                 f"the {side} table has no label 'identity'; it has {sorted(map(str, table.columns))}. "
                 f"Counts and intervals need it"
             )
+    if protocol.shots is not None:
+        raise ValueError(
+            f"protocol {protocol.name!r} draws its gallery again and again ({protocol.shots}), which verification and "
+            f"open sets do not; choose a protocol that keeps all of the gallery"
+        )
     query, gallery = sides(query, gallery, protocol)
     people, others = numbered(query.table["identity"], gallery.table["identity"])
     order = np.argsort(people, kind="stable")
@@ -54,14 +59,6 @@ def compared(
         return blocks(query, gallery, protocol, similarity, space, -(-memory // 2))
 
     return Compared(query, gallery, people, others, str(protocol.skip), again)
-
-
-def numbered(query: pd.Series, gallery: pd.Series) -> tuple[Integers, Integers]:
-    """Numbers from 0 of the identities of both sides; each unknown one has a number of its own, after the known."""
-    codes = pd.factorize(pd.concat([query, gallery], ignore_index=True))[0].astype(np.int64)
-    unknown = codes < 0
-    codes[unknown] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(unknown))
-    return codes[: len(query)], codes[len(query) :]
 
 
 class Census:

@@ -113,6 +113,45 @@ EVERYTHING = Where()
 
 
 @dataclass(frozen=True)
+class Shots:
+    """A gallery drawn at random: `items` of each combination of values of the labels `per`, or all where there are
+    fewer, in each of `draws` draws. Items of unknown identity stay in every draw.
+
+    A draw depends on the seed and the keys alone, not on the order of the rows.
+    Raises ValueError for fewer than 1 item or draw, and for no label.
+    """
+
+    items: int = 1
+    draws: int = 10
+    per: tuple[str, ...] = ("identity",)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.items < 1 or self.draws < 1 or not self.per:
+            raise ValueError(f"a shot rule has at least 1 item, 1 draw and 1 label; got {self}")
+
+    def rows(self, gallery: pd.DataFrame) -> list[NDArray[np.int64]]:
+        """Row numbers of each draw, ascending. Raises KeyError for a missing label."""
+        for label in ("key", "identity", *self.per):
+            need(gallery, "gallery", label)
+        known = gallery["identity"].notna().to_numpy()
+        by_key = np.argsort(gallery["key"].astype(str).to_numpy(), kind="stable")
+        ordered = by_key[known[by_key]]
+        number = gallery.iloc[ordered].groupby(list(self.per), dropna=False, sort=True).ngroup().to_numpy()
+        generator, found = np.random.default_rng(self.seed), []
+        for _ in range(self.draws):
+            mixed = generator.permutation(len(ordered))
+            mixed = mixed[np.argsort(number[mixed], kind="stable")]
+            groups = number[mixed]
+            place = np.arange(len(mixed)) - np.searchsorted(groups, groups)
+            found.append(np.sort(np.concatenate([ordered[mixed[place < self.items]], np.flatnonzero(~known)])))
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.items} item(s) per {' and '.join(self.per)}, mean of {self.draws} draws (seed {self.seed})"
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Turns labels into valid pairs: what is a hit and what is skipped.
 
@@ -124,6 +163,8 @@ class Protocol:
     the gallery values of a query value, and then over query values.
     ap: 'step' averages precision at each hit (the usual rule); 'trapezoid' is the area rule of the
     original MARS and Oxford scripts, usually lower.
+    shots: the gallery is drawn at random, such as one picture per person; scores are means over the draws.
+    source: where the rules come from.
     """
 
     name: str
@@ -133,6 +174,8 @@ class Protocol:
     query: Where = EVERYTHING
     gallery: Where = EVERYTHING
     cells: str = ""
+    shots: Shots | None = None
+    source: str = ""
 
 
 def need(table: pd.DataFrame, side: str, label: str) -> None:

@@ -4,15 +4,17 @@ The rank of a hit is one plus the number of valid gallery items above it, so cou
 another when its score is higher, or equal and its gallery index lower: the order of a stable descending sort.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-import numba
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from unbraid.counting import FEW_HITS, means_of, rank_rows
 
 BoolMatrix = NDArray[np.bool_]
 FloatMatrix = NDArray[np.float32]
@@ -20,12 +22,12 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 AveragePrecision = Literal["step", "trapezoid"]
 
-# Up to here one comparison with the whole row per hit is faster than a sort of the row.
-FEW_HITS = 96
-# Items looked at together; the slow look for hits and for the best item happens only in a chunk that has one.
+# Items looked at together by the compiled loops of other verbs.
 CHUNK = 256
-# Bytes alive per (query, gallery) pair of a block: a float32 score, hit, skip, and what the rules need on the way.
-PAIR_BYTES = 12
+# Bytes alive per pair whose masks are being made or ranked: hit, skip, and what the rules need on the way.
+MASK_BYTES = 8
+# Pairs ranked together: their masks stay in the second cache, and threads have enough to do.
+PAIRS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,23 @@ class Block:
             raise ValueError(f"scores must be float32 or float64; got {self.scores.dtype}")
         if self.hit.dtype != bool or self.skip.dtype != bool:
             raise ValueError(f"hit and skip must be bool; got {self.hit.dtype} and {self.skip.dtype}")
+
+
+@dataclass(frozen=True, eq=False)
+class TensorBlock:
+    """A block whose scores, b G float on any torch device, are counted there. hit, skip: b G bool arrays as in `Block`.
+
+    Raises ValueError when shapes or types differ from these.
+    """
+
+    scores: Tensor
+    hit: BoolMatrix
+    skip: BoolMatrix
+
+    def __post_init__(self) -> None:
+        if not self.scores.is_floating_point():
+            raise ValueError(f"scores must be a floating type; got {self.scores.dtype}")
+        Block(np.broadcast_to(np.float32(0), tuple(self.scores.shape)), self.hit, self.skip)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +125,7 @@ class Ranking:
         return float(values[self.mated].mean())
 
 
-def rank(blocks: Iterable[Block], *, ap: AveragePrecision = "step") -> Ranking:
+def rank(blocks: Iterable[Block | TensorBlock], *, ap: AveragePrecision = "step") -> Ranking:
     """The ranking of all queries, in the order of the blocks; memory is that of one block.
 
     ap: with r_k the rank of hit k of m, 'step' is the mean over hits of P(r_k) = k / r_k; 'trapezoid' is the area
@@ -125,27 +144,44 @@ def rank(blocks: Iterable[Block], *, ap: AveragePrecision = "step") -> Ranking:
         raise ValueError(f"no AP rule {ap!r}; use 'step' or 'trapezoid'")
     parts: list[Ranking] = []
     for block in blocks:
-        parts.append(_rank_block(block, ap, sum(map(len, parts))))
+        done = sum(map(len, parts))
+        counted = _rank_block(block, ap, done) if isinstance(block, Block) else _rank_tensors(block, ap, done)
+        parts.append(counted)
         del block  # or it would live on while the next one is made
     if not parts:
         raise ValueError("nothing to rank: there are no blocks, so no queries")
     return Ranking(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Ranking)))
 
 
-def rows_per_block(gallery: int, memory: int) -> int:
-    """How many queries to rank at once against `gallery` items within about `memory` bytes; at least 1.
+@dataclass(frozen=True)
+class Rows:
+    """How many queries to score at once, and how many of these to rank at once."""
 
-    Raises ValueError when memory is not positive.
+    scored: int
+    ranked: int
+
+
+def rows_per_block(gallery: int, memory: int) -> Rows:
+    """Queries to handle at once against `gallery` items within about `memory` bytes; at least 1 of each.
+
+    A matrix product is the faster the more rows it has, so most of the memory is for float32 scores; masks are made
+    for a few of these rows at a time. Raises ValueError when memory is not positive.
     """
     if memory <= 0:
         raise ValueError(f"memory is a number of bytes above 0; got {memory}")
-    return max(1, memory // (PAIR_BYTES * max(gallery, 1)))
+    items = max(gallery, 1)
+    ranked = max(1, min(memory // (4 * MASK_BYTES * items), PAIRS // items))
+    scored = max(1, (memory - MASK_BYTES * ranked * items) // (4 * items))
+    return Rows(scored, min(ranked, scored))
 
 
 def in_threads(function: Callable[[slice], int], rows: int) -> int:
-    """Sum of `function` over slices that cover `rows` rows, one per thread; it should release the interpreter lock."""
+    """Sum of `function` over slices that cover `rows` rows, one per thread; it should release the interpreter lock.
+
+    There are as many threads as torch uses, so that one setting rules both.
+    """
     # Plain threads, because a compiled parallel loop cannot be entered from two threads or after a fork.
-    size = max(1, -(-rows // (os.cpu_count() or 1)))
+    size = max(1, -(-rows // torch.get_num_threads()))
     slices = [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
     if len(slices) < 2:
         return sum(map(function, slices))
@@ -155,43 +191,68 @@ def in_threads(function: Callable[[slice], int], rows: int) -> int:
 
 def _rank_block(block: Block, ap: AveragePrecision, offset: int) -> Ranking:
     scores, hit, skip = (np.ascontiguousarray(part) for part in (block.scores, block.hit, block.skip))
-    rows = len(scores)
-    counts = np.zeros((rows, 3), np.int64)
-
-    def scan(part: slice) -> int:
-        return int(_scan(scores[part], hit[part], skip[part], counts[part]))
-
-    if in_threads(scan, rows):
-        row, column = np.argwhere(~np.isfinite(scores))[0]
-        raise ValueError(
-            f"the score of query {offset + row} and gallery item {column} is {scores[row, column]}; "
-            f"scores must be finite"
-        )
-    hits, valid, best = counts.T
-    ends = np.cumsum(hits)
-    ranks = np.empty(hits.sum(), np.int64)
+    kind = np.int32 if scores.dtype == np.float32 else np.int64
+    bits, limits = scores.view(kind), (scores.dtype.type(np.inf).view(kind), kind(np.iinfo(kind).max))
+    counts, means = np.zeros((len(scores), 4), np.int64), np.full((len(scores), 2), np.nan)
 
     def count(part: slice) -> int:
-        _count(scores[part], hit[part], skip[part], (ends - hits)[part], hits[part], ranks)
+        own = (bits[part], hit[part].view(np.uint8), skip[part].view(np.uint8))
+        faults = int(rank_rows(*own, limits, ap == "step", counts[part], means[part]))
         for row in range(part.start, part.stop):
-            if hits[row] > FEW_HITS:
-                ranks[ends[row] - hits[row] : ends[row]] = _sorted(scores[row], hit[row], skip[row])
-        return 0
+            if counts[row, 1] > FEW_HITS:
+                ranks = np.sort(_sorted(scores[row], hit[row], skip[row]))
+                counts[row, 0], means[row] = ranks[0], means_of(ranks, ap == "step")
+        return faults
 
-    in_threads(count, rows)
-    owner = np.repeat(np.arange(rows), hits)
-    ranks = ranks[np.lexsort((ranks, owner))]
-    mated = hits > 0
-    first, last = np.zeros(rows, np.int64), np.ones(rows, np.int64)
-    first[mated], last[mated] = ranks[(ends - hits)[mated]], ranks[ends[mated] - 1]
-    k = np.arange(1, len(ranks) + 1) - (ends - hits)[owner]
-    precision = k / ranks
-    if ap == "trapezoid":
-        before = np.where(ranks > 1, (k - 1) / np.maximum(ranks - 1, 1), 1.0)
-        precision = (precision + before) / 2
-    sums = np.bincount(owner, weights=precision, minlength=rows)
-    nothing = np.where(mated, 0.0, np.nan)
-    return Ranking(sums / np.maximum(hits, 1) + nothing, hits / last + nothing, first, hits, valid, best)
+    if in_threads(count, len(scores)):
+        row, column = np.argwhere(~np.isfinite(scores))[0]
+        raise _not_finite(offset + row, column, scores[row, column])
+    first, hits, valid, best = counts.T
+    return Ranking(means[:, 0], means[:, 1], first, hits, valid, best)
+
+
+def _rank_tensors(block: TensorBlock, ap: AveragePrecision, offset: int) -> Ranking:
+    """The same by torch operations on the device of the scores; ranks come back, means are taken here."""
+    finite = torch.isfinite(block.scores)
+    if not finite.all():
+        fault = [int(axis) for axis in torch.argwhere(~finite)[0]]
+        raise _not_finite(offset + fault[0], fault[1], float(block.scores[fault[0], fault[1]]))
+    device, (rows, items) = block.scores.device, block.scores.shape
+    hit, valid = block.hit & ~block.skip, (~block.skip).sum(1)
+    line = block.scores.masked_fill(torch.from_numpy(block.skip).to(device), -torch.inf)
+    owner, place = np.nonzero(hit)
+    hits = hit.sum(1)
+    starts = np.cumsum(hits) - hits
+    ranks = np.zeros(len(owner), np.int64)
+    index = torch.arange(items, device=device)
+    many = np.flatnonzero(hits > FEW_HITS)
+    for number in range(int(hits[hits <= FEW_HITS].max(initial=0))):
+        asked = np.flatnonzero((hits > number) & (hits <= FEW_HITS))
+        which = starts[asked] + number
+        # a view, not a copy, where every row is asked
+        values = line if len(asked) == rows else line[torch.from_numpy(asked).to(device)]
+        at = torch.from_numpy(place[which]).to(device)[:, None]
+        own = values.gather(1, at)
+        above = (values > own) | ((values == own) & (index < at))
+        ranks[which] = above.sum(1).cpu().numpy() + 1
+    for row in map(int, many):
+        order = torch.argsort(line[row], descending=True, stable=True)
+        position = torch.empty_like(order).scatter_(0, order, index).cpu().numpy()
+        own_hits = slice(starts[row], starts[row] + hits[row])
+        ranks[own_hits] = position[place[own_hits]] + 1
+    # not argmax, which may return any of equal items
+    top = line == line.max(dim=1, keepdim=True).values
+    best = torch.where(top, index, items).min(dim=1).values.cpu().numpy() if items else np.zeros(rows, np.int64)
+    first, means = np.zeros(rows, np.int64), np.full((rows, 2), np.nan)
+    for row in map(int, np.flatnonzero(hits)):
+        own_ranks = np.sort(ranks[starts[row] : starts[row] + hits[row]])
+        first[row], means[row] = own_ranks[0], means_of(own_ranks, ap == "step")
+    best = np.where(valid > 0, best, -1)
+    return Ranking(means[:, 0], means[:, 1], first, hits.astype(np.int64), valid.astype(np.int64), best)
+
+
+def _not_finite(query: int, item: int, value: float) -> ValueError:
+    return ValueError(f"the score of query {query} and gallery item {item} is {value}; scores must be finite")
 
 
 def _sorted(scores: NDArray[Any], hit: BoolMatrix, skip: BoolMatrix) -> Integers:
@@ -210,68 +271,3 @@ def _sorted(scores: NDArray[Any], hit: BoolMatrix, skip: BoolMatrix) -> Integers
     for one in tied:
         ranks[one] += np.count_nonzero(values[: places[one]] == own[one])
     return ranks
-
-
-def _scan_python(scores: Any, hit: Any, skip: Any, counts: Any) -> int:
-    """Fill counts (hits, valid, best) of each row; returns how many scores are not finite."""
-    lowest = scores.dtype.type(-np.inf)
-    faults = 0
-    for row in range(len(scores)):
-        top, best, hits, valid = lowest, -1, 0, 0
-        for start in range(0, scores.shape[1], CHUNK):
-            values = scores[row, start : start + CHUNK]
-            skipped = skip[row, start : start + CHUNK]
-            hitting = hit[row, start : start + CHUNK]
-            finite, kept, found, higher = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
-            # Every sum is forced to stay int32: wider or branching loops do not become vector instructions.
-            for j in range(len(values)):
-                finite = np.int32(finite + np.int32(values[j] - values[j] == 0))
-                kept = np.int32(kept + np.int32(~skipped[j]))
-                found = np.int32(found + np.int32(hitting[j] & ~skipped[j]))
-                higher = np.int32(higher + np.int32((values[j] > top) & ~skipped[j]))
-            faults += len(values) - int(finite)
-            valid += int(kept)
-            hits += int(found)
-            if higher > 0:
-                for j in range(len(values)):
-                    if values[j] > top and not skipped[j]:
-                        top, best = values[j], start + j
-        counts[row, 0], counts[row, 1], counts[row, 2] = hits, valid, best
-    return faults
-
-
-def _count_python(scores: Any, hit: Any, skip: Any, starts: Any, hits: Any, ranks: Any) -> None:
-    """Fill ranks[starts[row] : starts[row] + hits[row]], unsorted, for the rows with few hits."""
-    items = scores.shape[1]
-    lowest = scores.dtype.type(-np.inf)
-    line = np.empty(items, scores.dtype)
-    places = np.empty(FEW_HITS, np.int64)
-    for row in range(len(scores)):
-        if hits[row] == 0 or hits[row] > FEW_HITS:
-            continue
-        found = 0
-        for start in range(0, items, CHUNK):
-            values, part = scores[row, start : start + CHUNK], line[start : start + CHUNK]
-            skipped, hitting = skip[row, start : start + CHUNK], hit[row, start : start + CHUNK]
-            here = np.int32(0)
-            for j in range(len(values)):
-                part[j] = lowest if skipped[j] else values[j]  # below every finite score
-                here = np.int32(here + np.int32(hitting[j] & ~skipped[j]))
-            if here > 0:
-                for j in range(len(values)):
-                    if hitting[j] and not skipped[j]:
-                        places[found] = start + j
-                        found += 1
-        for k in range(found):
-            own, above = line[places[k]], np.int32(0)
-            # Ties go by gallery index: an equal score counts before the hit and not after it.
-            earlier, later = line[: places[k]], line[places[k] + 1 :]
-            for j in range(len(earlier)):
-                above = np.int32(above + np.int32(earlier[j] >= own))
-            for j in range(len(later)):
-                above = np.int32(above + np.int32(later[j] > own))
-            ranks[starts[row] + k] = above + 1
-
-
-_scan = numba.njit(nogil=True, cache=True)(_scan_python)
-_count = numba.njit(nogil=True, cache=True)(_count_python)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unbraid.figures import Figure
 from unbraid.intervals import Interval
 from unbraid.ranking import AveragePrecision
 
@@ -25,10 +26,13 @@ class Result:
     pairs: valid (query, gallery) pairs that are hits.
     *_interval: 95 % bootstrap interval over query identities, the gallery held fixed; NaN for one identity.
     *_chance: the expected value if every valid gallery were in random order.
+    figures: TAR at 0.1 % FAR, rank-20 and FNIR at 1 % FPIR, each with counts and interval, or the reason why not.
     synthetic: True when the pixels were rendered; None when nobody said.
     origin: origins of the embeddings, 'query ...' and 'gallery ...'.
     table: one row per query: key, identity, ap, inp, first (rank of the first hit, 0 without a mate), hits, valid
-        (gallery items not skipped), best (key at rank 1). With cells, one row per query and gallery value, and `cell`.
+        (gallery items not skipped), best (key at rank 1), share (of the row in every mean). With cells, one row per
+        query and gallery value, and `cell`; with draws, one per query and `draw`.
+    shots: how the gallery is drawn, see `protocol.Shots`, or ''; `gallery` then counts one draw, `pairs` all.
     """
 
     protocol: str
@@ -56,10 +60,13 @@ class Result:
     synthetic: bool | None
     origin: Mapping[str, str]
     table: pd.DataFrame
+    figures: tuple[Figure, ...] = ()
+    shots: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Every field but the table, in plain types; a NaN becomes None."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "table"}
+        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("table", "figures")}
+        return {**found, "figures": [figure.as_dict() for figure in self.figures]}
 
     def to_json(self) -> str:
         """`as_dict` as JSON text."""
@@ -70,16 +77,18 @@ class Result:
         tail = f", {self.without_mate} without a mate left out" if self.without_mate else ""
         lines = [
             f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; AP rule '{self.ap_rule}'; space '{self.space}'"
-            + (f"; mean over cells of different {self.cells}" if self.cells else ""),
+            + (f"; mean over cells of different {self.cells}" if self.cells else "")
+            + (f"; gallery of {self.shots}" if self.shots else ""),
             f"{self.queries} queries{tail}; {self.identities} identities; {self.gallery} gallery items, "
             f"{self.distractors} of unknown identity; {self.pairs} mated pairs",
-            "             %     95 % interval     chance",
+            "                      %     95 % interval     chance",
             _line("mAP", self.mean_ap, self.mean_ap_interval, self.mean_ap_chance),
             _line("rank-1", self.rank_1, self.rank_1_interval, self.rank_1_chance),
             _line("rank-5", self.rank_5),
             _line("rank-10", self.rank_10),
-            _line("rank-20", self.rank_20),
+            *([] if self.figures else [_line("rank-20", self.rank_20)]),
             _line("mINP", self.mean_inp),
+            *map(str, self.figures),
         ]
         return mark + "\n".join(lines)
 
@@ -94,7 +103,7 @@ def plain(value: Any) -> Any:
 
 
 def _line(name: str, value: float, interval: Interval | None = None, chance: float | None = None) -> str:
-    text = f"{name:<8}{100 * value:6.1f}"
+    text = f"{name:<17}{100 * value:6.1f}"
     if interval is not None and chance is not None:
         text += f"     {100 * interval[0]:5.1f} to {100 * interval[1]:5.1f}     {100 * chance:6.2f}"
     return text

@@ -142,7 +142,9 @@ def train(
                 accelerator.clip_grad_norm_(network.parameters(), recipe.optim.max_norm)
             optimizer.step()
             if progress.step % LOG_EVERY == 0:
-                log({"step": progress.step, "epoch": progress.epoch, "lr": rate, **values})
+                # of this process's share of the batch
+                seen = {name: float(value) for name, value in method.monitor(named, batch).items()}
+                log({"step": progress.step, "epoch": progress.epoch, "lr": rate, **values, **seen})
             display.update(task, advance=1, note=f"loss {values['total']:.3f}")
             progress = _advance(progress, length)
             if progress.step_in_epoch == 0 and progress.epoch < recipe.epochs:

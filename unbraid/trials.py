@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from unbraid.verification import most
@@ -70,11 +71,15 @@ def resampled(
     """
     people = len(tables[0])
     found = [np.empty((draws, table.shape[1])) for table in tables]
+    joined = np.concatenate(tables, axis=1).astype(np.float64)
     for start in range(0, draws, 64):  # the weights of all draws at once could be larger than the tables
         part = slice(start, min(start + 64, draws))
-        weights = generator.multinomial(people, np.full(people, 1 / people), size=part.stop - part.start)
-        for table, sums in zip(tables, found, strict=True):
-            sums[part] = weights.astype(np.float64) @ table
+        number = part.stop - part.start
+        chosen = generator.integers(people, size=(number, people)) + people * np.arange(number)[:, None]
+        weights = np.bincount(chosen.ravel(), minlength=number * people).reshape(number, people)
+        sums = weights.astype(np.float64) @ joined
+        for table, own in zip(np.split(sums, np.cumsum([t.shape[1] for t in tables])[:-1], axis=1), found, strict=True):
+            own[part] = table
     return tuple(found)
 
 
@@ -95,3 +100,16 @@ def guarded(rate: float, found: Interval, independent: int) -> Interval:
     if rate == 0:
         return 0.0, rule_of_three(independent)
     return (1 - rule_of_three(independent), 1.0) if rate == 1 else found
+
+
+def row(rate: float, found: Interval) -> str:
+    """A rate and its interval in per cent."""
+    return f"{100 * rate:8.2f}     {100 * found[0]:5.2f} to {100 * found[1]:5.2f}"
+
+
+def numbered(query: pd.Series, gallery: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers from 0 of the identities of both sides; each unknown one has a number of its own, after the known."""
+    codes = pd.factorize(pd.concat([query, gallery], ignore_index=True))[0].astype(np.int64)
+    unknown = codes < 0
+    codes[unknown] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(unknown))
+    return codes[: len(query)], codes[len(query) :]

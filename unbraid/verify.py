@@ -15,7 +15,7 @@ from unbraid.protocol import Protocol
 from unbraid.result import plain
 from unbraid.search import MEMORY, Similarity
 from unbraid.spaces import Embeddings, is_synthetic
-from unbraid.trials import Interval, below, guarded, interval, percent, resampled, unsupported
+from unbraid.trials import EXPECTED_ERRORS, Interval, below, guarded, interval, percent, resampled, row, unsupported
 from unbraid.verification import Survey, crossing, edges, keys, recount, survey
 
 FMRS = (1e-1, 1e-2, 1e-3, 1e-4)
@@ -61,6 +61,7 @@ class Verification:
     exact_to: the FMR up to which thresholds are the smallest possible; above it they are edges of bins, at most 2^-12
     of their size apart. Every rate is exact for its threshold.
     points: FNMR at the FMRs asked for. det: threshold, fmr, fnmr, false_matches, misses along the DET curve.
+    band: fmr, low, high: intervals of the FNMR along the curve, where the pairs support the FMR.
     Intervals: 95 %, bootstrap over query identities with thresholds set anew in each draw, the gallery held fixed.
     """
 
@@ -87,10 +88,11 @@ class Verification:
     synthetic: bool | None
     origin: Mapping[str, str]
     det: pd.DataFrame
+    band: pd.DataFrame
 
     def as_dict(self) -> dict[str, Any]:
         """Every field but the DET curve, in plain types; a NaN becomes None."""
-        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("det", "points")}
+        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("det", "band", "points")}
         found["points"] = [{name: plain(value) for name, value in asdict(point).items()} for point in self.points]
         return found
 
@@ -154,25 +156,25 @@ def verify(
         fmr: unsupported(fmr, found.total, census.identity_pairs, "impostor pairs", "pairs of people") for fmr in fmrs
     }
     asked = [fmr for fmr in fmrs if not refused[fmr]]
-    grid = _grid(found, [equal.rate, *asked])
+    band = _supported(found.total, census.identity_pairs)
+    grid = _grid(found, [equal.rate, *asked], band)
     false_rates, miss_rates = _rates(pairs, found, grid, np.random.default_rng(seed))
     known = np.isfinite(miss_rates).all(axis=1) & np.isfinite(false_rates).all(axis=1)
     false_rates, miss_rates = false_rates[known], miss_rates[known]
 
-    def point(fmr: float) -> OperatingPoint:
-        if refused[fmr]:
-            return OperatingPoint(fmr, reason=refused[fmr])
+    def at(fmr: float) -> tuple[float, float, Interval]:
+        """Threshold, FNMR and its interval at an FMR."""
         threshold = found.threshold(fmr)
         fnmr = float(found.misses(threshold)) / len(found.genuine)
         place = np.argmax(false_rates <= fmr, axis=1)
         drawn = interval(np.take_along_axis(miss_rates, place[:, None], 1)[:, 0], len(people))
-        return OperatingPoint(
-            wanted=fmr,
-            threshold=threshold,
-            fmr=float(found.false_matches(threshold)) / found.total,
-            fnmr=fnmr,
-            interval=guarded(fnmr, drawn, len(people)),
-        )
+        return threshold, fnmr, guarded(fnmr, drawn, len(people))
+
+    def point(fmr: float) -> OperatingPoint:
+        if refused[fmr]:
+            return OperatingPoint(fmr, reason=refused[fmr])
+        threshold, fnmr, between = at(fmr)
+        return OperatingPoint(fmr, threshold, float(found.false_matches(threshold)) / found.total, fnmr, between)
 
     eer_drawn = interval(crossing(false_rates, miss_rates), len(people)) if len(false_rates) else (np.nan, np.nan)
     return Verification(
@@ -199,18 +201,23 @@ def verify(
         synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin=origin(query, gallery),
         det=_det(found),
+        band=pd.DataFrame([(fmr, *at(fmr)[2]) for fmr in band], columns=["fmr", "low", "high"]),
     )
 
 
-def row(rate: float, found: Interval) -> str:
-    """A rate and its interval in per cent."""
-    return f"{100 * rate:8.2f}     {100 * found[0]:5.2f} to {100 * found[1]:5.2f}"
+def _supported(total: int, identity_pairs: int) -> list[float]:
+    """False match rates from the lowest that the pairs support to 1/2; empty when they support none below 1/2."""
+    lowest = max((EXPECTED_ERRORS + 0.5) / total, 1.05 / max(identity_pairs, 1))
+    return np.geomspace(lowest, 0.5, 25).tolist() if lowest < 0.5 else []
 
 
-def _grid(found: Survey, rates: Sequence[float]) -> NDArray[np.float32]:
-    """Thresholds around given FMRs, dense enough that a resampled FMR finds one within 5 %; ends with all and none."""
+def _grid(found: Survey, rates: Sequence[float], band: Sequence[float]) -> NDArray[np.float32]:
+    """Thresholds around given FMRs, dense enough that a resampled FMR finds one within 5 %, and along the band; ends
+    with all and none."""
     least = 1 / found.total
     wanted = [r for rate in rates for r in np.geomspace(max(rate, least) / 4, min(4 * max(rate, least), 0.999), 64)]
+    if band:
+        wanted += np.geomspace(band[0] / 4, 0.999, 96).tolist()
     lowest, highest = (float(found.corners[place]) for place in (0, -1))
     return np.unique(np.array([lowest, *(found.threshold(rate) for rate in wanted), highest], np.float32))
 

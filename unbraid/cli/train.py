@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
         "Fields",
         [
             (name, type(getattr(recipe, name)), field(default=getattr(recipe, name)))
-            for name in ("config", "data", "optim", "epochs", "seed")
+            for name in ("config", "data", "optim", *(("text",) if recipe.text else ()), "epochs", "seed")
         ],
         frozen=True,
     )
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> None:
         fields: Any,
         resume: bool = False,
         weights: Path | None = None,
+        bank: Path | None = None,
         device: Literal["auto", "cpu"] = "auto",
         precision: Literal["auto", "fp32", "bf16"] = "auto",
         workers: int = 0,
@@ -55,6 +56,8 @@ def run(arguments: Sequence[str]) -> None:
             fields: Changes to the recipe.
             resume: Continue the run in `out`, or start it.
             weights: Local weights for a pretrained trunk (.safetensors or .pth).
+            bank: Texts for methods that learn from them, made by `unbraid bank`. Folders with a captions.jsonl, such
+                as those of the built-in world, need none: theirs is made when it is first used.
             device: A GPU when there is one, or the CPU.
             precision: bf16 where the device computes it natively, unless said otherwise.
             workers: Processes that read data.
@@ -62,14 +65,21 @@ def run(arguments: Sequence[str]) -> None:
             tensorboard: Also write TensorBoard logs.
             json: Print the result as JSON.
         """
-        from unbraid.cli.root import open_benchmark
+        from unbraid.cli.root import folder_of, open_benchmark
+        from unbraid.text.bank import TextBank, bank_of_folder
         from unbraid.train import train as verb
 
         changed = Recipe(method=recipe.method, **{name: getattr(fields, name) for name in fields.__dataclass_fields__})
+        benchmark, texts = open_benchmark(root), None
+        if bank is not None:
+            texts = TextBank.load(bank)
+        elif changed.text is not None and (place := folder_of(root)) is not None:
+            texts = bank_of_folder(place, changed.text.encoder)
         folder = verb(
             changed,
-            open_benchmark(root),
+            benchmark,
             out,
+            bank=texts,
             resume=resume,
             weights=weights,
             device=device,

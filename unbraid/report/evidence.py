@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unbraid.intervals import Floats, bootstrap
 from unbraid.result import Result
+from unbraid.verify import Verification
 from unbraid.viz import Picture
 
 FORMAT = "unbraid report 1"
@@ -43,7 +45,8 @@ class Evidence:
     notes: sentences for the top of the page, such as known limits of this run.
     origin: what made the numbers: weights hash, recipe, data, commit, seeds, versions.
     leakage: table made by `unbraid.leakage.leakage`.
-    pictures: strips, heat maps and scatters; the report draws CMC curves and leakage bars itself.
+    pictures: strips, heat maps and scatters; the report draws CMC and DET curves and leakage bars itself.
+    verifications: name -> Verification, for the DET curves.
     """
 
     title: str
@@ -55,6 +58,7 @@ class Evidence:
     leakage: pd.DataFrame | None = None
     checks: Sequence[Check] = ()
     pictures: Sequence[Picture] = ()
+    verifications: Mapping[str, Verification] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -62,7 +66,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
     Raises ValueError for a leakage table that lacks a column.
     """
-    synthetic = evidence.synthetic or any(result.synthetic for result in evidence.results.values())
+    measured: list[Result | Verification] = [*evidence.results.values(), *evidence.verifications.values()]
+    synthetic = evidence.synthetic or any(one.synthetic for one in measured)
     told = {
         "format": FORMAT,
         "title": evidence.title,
@@ -78,6 +83,10 @@ def facts(evidence: Evidence) -> dict[str, Any]:
                 "worst": worst(result),
             }
             for name, result in evidence.results.items()
+        ],
+        "verification": [
+            {"name": name, **v.as_dict(), "det": v.det[["threshold", "fmr", "fnmr"]].to_dict("list")}
+            for name, v in evidence.verifications.items()
         ],
         "leakage": _leakage_rows(evidence.leakage),
         "checks": [
@@ -116,22 +125,42 @@ def _percent(share: float) -> str:
 
 
 def cmc(result: Result, ranks: int = RANKS) -> list[float]:
-    """Share of mated queries whose first hit has rank <= 1 .. ranks."""
-    first = result.table["first"].to_numpy()
-    first = first[first > 0]
-    return [float((first <= rank).mean()) for rank in range(1, ranks + 1)]
+    """Share of mated queries whose first hit has rank <= 1 .. ranks, averaged as the protocol says."""
+    first, share = _firsts(result)
+    # shares may add up to a little more than 1
+    return [min(1.0, float(share @ (first <= rank))) for rank in range(1, ranks + 1)]
+
+
+def cmc_band(result: Result, ranks: int = RANKS, *, seed: int = 0) -> tuple[Floats, Floats]:
+    """95 % intervals of `cmc`: bootstrap over query identities, the gallery held fixed; lower and upper ends."""
+    first, share = _firsts(result)
+    known = result.table["identity"][result.table["first"] > 0]
+    # queries have an identity where they have a mate, but for rules that go by another label
+    people = known.where(known.notna(), [f"unknown {row}" for row in known.index])
+    codes = pd.factorize(people)[0].astype(np.int64)
+    found = [(first <= rank).astype(np.float64) for rank in range(1, ranks + 1)]
+    ends = np.array([bootstrap(one, codes, seed=seed, weights=share) for one in found])
+    return np.nan_to_num(ends[:, 0], nan=0.0).clip(0, 1), np.nan_to_num(ends[:, 1], nan=1.0).clip(0, 1)
 
 
 def cmc_chance(result: Result, ranks: int = RANKS) -> list[float]:
     """The same for galleries in random order: mean over queries of 1 - C(N - m, k) / C(N, k), m hits among N items."""
     table = result.table[result.table["first"] > 0]
+    share = _firsts(result)[1]
     hits, valid = (table[name].to_numpy(dtype=np.float64) for name in ("hits", "valid"))
-    miss: NDArray[np.float64] = np.ones(len(table))
+    miss: Floats = np.ones(len(table))
     shares = []
     for drawn in range(ranks):
         miss = miss * np.clip(valid - hits - drawn, 0, None) / np.maximum(valid - drawn, 1)
-        shares.append(float(1 - miss.mean()))
+        shares.append(max(0.0, float(1 - share @ miss)))
     return shares
+
+
+def _firsts(result: Result) -> tuple[NDArray[np.int64], Floats]:
+    """Rank of the first hit of each row with a mate, and the row's share in every mean."""
+    table = result.table[result.table["first"] > 0]
+    share = table["share"].to_numpy(np.float64) if "share" in table else np.full(len(table), 1 / max(len(table), 1))
+    return table["first"].to_numpy(np.int64), share
 
 
 def worst(result: Result, number: int = WORST) -> list[dict[str, Any]]:

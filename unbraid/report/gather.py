@@ -30,6 +30,7 @@ from unbraid.report.pictures import scatter_pictures, strip_pictures
 from unbraid.result import Result
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.tracklet import Tracklet
+from unbraid.verify import Verification, verify
 from unbraid.viz import Picture, frame_weights, heat_maps
 
 HEAT_TRACKLETS = 3
@@ -59,6 +60,9 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
     labels = [name for name in LEAKAGE_LABELS if name in both.table.columns and _shared(both.table, name)]
     first = next(iter(benchmark.protocols.values()))
     results = score(benchmark, query, gallery, about.recipe.method, method.similarity, seed)
+    verifications, unverified = _verified(
+        query, gallery, [benchmark.protocols[r.protocol] for r in results.values()], about.recipe.method, method, seed
+    )
 
     def look(key: str) -> NDArray[np.uint8]:
         tracklet = tracklets[key]
@@ -72,8 +76,9 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
     return Evidence(
         title=f"{about.recipe.method} on {benchmark.name}",
         results=results,
+        verifications=verifications,
         synthetic=benchmark.synthetic,
-        notes=_notes(benchmark, about.origin),
+        notes=[*_notes(benchmark, about.origin), *unverified],
         origin={
             "run": str(run.name),
             "method": about.recipe.method,
@@ -111,6 +116,21 @@ def score(
             colour[0], colour[1], protocol, seed=seed, synthetic=benchmark.synthetic
         )
     return results
+
+
+def _verified(
+    query: Embeddings, gallery: Embeddings, protocols: Sequence[Protocol], name: str, method: Method, seed: int
+) -> tuple[dict[str, Verification], list[str]]:
+    """Error rates of the method's own similarity under each protocol, and why one has none, such as a single person."""
+    found, reasons = {}, []
+    for protocol in {p.name: p for p in protocols}.values():
+        try:
+            result = verify(query, gallery, protocol, similarity=method.similarity, seed=seed)
+        except ValueError as error:
+            reasons.append(f"No error rates of pairs: {error}.")
+        else:
+            found[f"{name}, {protocol.name}"] = result
+    return found, reasons
 
 
 def _biases(

@@ -24,6 +24,7 @@ def page_of(told: Facts, pictures: Sequence[Picture]) -> str:
     }
     sections = [
         _section("results", "Results", [*_results(told["results"]), *figures(of.get("curves", []))]),
+        _section("verification", "One to one, and open set", _figures(told)),
         _section("checks", "Checks", _checks(told["checks"])),
         _section("strips", "Ranked strips", figures(of.get("strips", []))),
         _section(
@@ -104,6 +105,34 @@ def _results(results: Sequence[Facts]) -> list[Element]:
         for name, hit, skip, ap in rules
     ]
     return [table(names, rows, numbers=range(1, 9)), tag("p"), tag("ul", *lines, kind="notes")]
+
+
+def _figures(told: Facts) -> list[Element]:
+    """The three figures of every result, then the operating points of every verification."""
+    rows = []
+    for r in told["results"]:
+        for place, figure in enumerate(r.get("figures", [])):
+            about = _named(r, place)
+            words = cell(figure["reason"] or figure["words"])
+            rows.append([about, cell(figure["measure"]), _rate(figure["value"], figure["interval"]), words])
+    for v in told["verification"]:
+        pairs = f"{v['genuine']} genuine pairs of {v['genuine_identities']} identities, {v['impostors']} impostor pairs"
+        rows.append([_named(v, 0), cell("EER"), _rate(v["eer"], v["eer_interval"]), cell(pairs)])
+        for point in v["points"]:
+            measure, why = f"FNMR at FMR {100 * point['wanted']:.4g} %", point["reason"] or pairs
+            rows.append([_named(v, 1), cell(measure), _rate(point["fnmr"], point["interval"]), cell(why)])
+    return [table(("Result", "rate", "%", "of"), rows, numbers=(2,))] if rows else []
+
+
+def _named(facts: Facts, place: int) -> Element:
+    """The name of what a group of rows is about, in its first row only."""
+    return cell("") if place else cell(tag("strong", facts["name"]), facts["protocol"])
+
+
+def _rate(value: float | None, interval: Sequence[float | None] | None) -> Element:
+    if value is None:
+        return number("not reported")
+    return number(percent(value), _interval(*(interval or (None, None))), strong=True)
 
 
 def _checks(checks: Sequence[Facts]) -> list[Element]:

@@ -11,23 +11,71 @@ from numpy.typing import NDArray
 from unbraid.evaluate import sides
 from unbraid.method import cosine
 from unbraid.protocol import Protocol
-from unbraid.report.evidence import cmc, cmc_chance
+from unbraid.report.evidence import cmc, cmc_band, cmc_chance
 from unbraid.result import Result
 from unbraid.search import Similarity
 from unbraid.spaces import Embeddings
-from unbraid.viz import Bar, Picture, Projection, Shot, Strip, cmc_curves, leakage_bars, ranked_strips, scatter
+from unbraid.verify import Verification
+from unbraid.viz import (
+    Bar,
+    Det,
+    Picture,
+    Projection,
+    Shot,
+    Strip,
+    cmc_curves,
+    det_curves,
+    leakage_bars,
+    ranked_strips,
+    scatter,
+)
 from unbraid.viz.style import COLOURS
 
+# More curves than this hide one another's intervals.
+BANDS = 3
 Look = Callable[[str], NDArray[np.uint8]]
 
 
 def cmc_picture(results: Mapping[str, Result]) -> Picture:
-    """CMC curves of the first 12 results with the curves of random galleries."""
+    """CMC curves of the first 12 results with the curves of random galleries and, for up to 3, intervals."""
     shown = dict(list(results.items())[: len(COLOURS)])
+    about = dict.fromkeys(
+        f"{r.protocol}: {r.queries - r.without_mate} queries of {r.identities} identities, gallery of {r.gallery}"
+        for r in shown.values()
+    )
     return cmc_curves(
         {name: cmc(result) for name, result in shown.items()},
         chance={name: cmc_chance(result) for name, result in shown.items()},
+        bands={name: cmc_band(result) for name, result in shown.items()} if len(shown) <= BANDS else None,
+        about=[*(["SYNTHETIC people; says nothing about real people"] if _synthetic(shown) else []), *about],
     )
+
+
+def det_picture(verifications: Mapping[str, Verification]) -> Picture:
+    """DET curves of the first 12 verifications with their intervals."""
+    shown = dict(list(verifications.items())[: len(COLOURS)])
+    return det_curves(
+        {
+            name: Det(
+                fmr=v.det["fmr"].to_numpy(np.float64),
+                fnmr=v.det["fnmr"].to_numpy(np.float64),
+                band=v.band.to_numpy(np.float64).reshape(-1, 3)[:: 1 if len(shown) <= BANDS else len(v.band) + 1],
+                eer=v.eer,
+                lowest=float(v.band["fmr"].min()) if len(v.band) else 1.0,
+                about=(
+                    *([] if v.protocol in name else [f"{v.protocol},"]),
+                    f"{v.genuine} genuine pairs of {v.genuine_identities} identities,",
+                    f"{v.impostors} impostor pairs of {v.identity_pairs} pairs of people",
+                ),
+            )
+            for name, v in shown.items()
+        },
+        synthetic=_synthetic(shown),
+    )
+
+
+def _synthetic(shown: Mapping[str, Result] | Mapping[str, Verification]) -> bool:
+    return any(one.synthetic for one in shown.values())
 
 
 def leakage_picture(table: pd.DataFrame) -> Picture | None:

@@ -31,6 +31,23 @@ READING: tuple[tuple[str, str, str], ...] = (
         "chance",
         "The expected value if every gallery were in random order. A number means little without it.",
     ),
+    (
+        "results",
+        "TAR, FAR",
+        "Two tracklets are taken for one person when their score is at least a threshold. TAR: share of pairs of one "
+        "person so taken. FAR (or FMR): share of pairs of different people. FNMR is 1 - TAR.",
+    ),
+    (
+        "results",
+        "FNIR, FPIR",
+        "Looking for people who may not be there. FNIR: share of searches that miss someone who is. FPIR: share of "
+        "searches for strangers that name anyone. Mates removed: each query searched once more without its mates.",
+    ),
+    (
+        "results",
+        "not reported",
+        "A rate needs about ten errors to be more than luck; where the data cannot hold that many, no number is given.",
+    ),
     ("results", "distractor", "A gallery item whose identity is unknown; it is never a hit."),
     (
         "leakage",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unbraid.report.evidence import Evidence, facts
 from unbraid.report.page import page_of
-from unbraid.report.pictures import cmc_picture, leakage_picture
+from unbraid.report.pictures import cmc_picture, det_picture, leakage_picture
 
 
 def report(evidence: Evidence, out: Path) -> Path:
@@ -25,6 +25,8 @@ def report(evidence: Evidence, out: Path) -> Path:
     pictures = [*evidence.pictures]
     if evidence.results:
         pictures.append(cmc_picture(evidence.results))
+    if evidence.verifications:
+        pictures.append(det_picture(evidence.verifications))
     bars = None if evidence.leakage is None else leakage_picture(evidence.leakage)
     pictures += [] if bars is None else [bars]
     html = page_of(told, pictures)

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from unbraid.viz.style import BODY, INK, PAPER, RULE, SOFT, broken, font, new_figure, width_of
+from unbraid.viz.style import BODY, CSS_PER_INCH, INK, PAPER, RULE, SMALL, SOFT, broken, font, new_figure, width_of
 
 # the longest label of a legend, in CSS pixels; longer ones lose their middle
 LABEL = 200
@@ -58,3 +58,16 @@ def legend(axes: Axes, keys: Sequence[Line2D], entries: Sequence[str], title: st
         box.set_title(broken(title, LABEL, 1)[0], prop=font(BODY))
         box.get_title().set_parse_math(False)
         box.get_title().set_color(SOFT)
+
+
+def footer(figure: Figure, lines: Sequence[str]) -> None:
+    """Lines below the axes, such as protocol and counts, so that the picture says them wherever it goes.
+
+    The caller leaves 16 CSS pixels for each; longer lines lose their middle.
+    """
+    width, height = (length * CSS_PER_INCH for length in figure.get_size_inches())
+    for place, line in enumerate(reversed(lines)):
+        text = broken(line, width - 24, 1)[0]
+        figure.text(
+            12 / width, (8 + 16 * place) / height, text, fontproperties=font(SMALL), color=SOFT, parse_math=False
+        )

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from unbraid.viz.axes import chart, legend, room, ticks
+from unbraid.viz.axes import chart, footer, legend, room, ticks
 from unbraid.viz.style import (
     BODY,
     COLOURS,
@@ -41,11 +41,17 @@ class Bar:
 
 
 def cmc_curves(
-    curves: Mapping[str, ArrayLike], *, chance: Mapping[str, ArrayLike] | None = None, title: str = "CMC curves"
+    curves: Mapping[str, ArrayLike],
+    *,
+    chance: Mapping[str, ArrayLike] | None = None,
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    about: Sequence[str] = (),
+    title: str = "CMC curves",
 ) -> Picture:
     """Share of queries whose first hit has rank <= k, one line per name, k = 1, 2, ...
 
-    curves: name -> K shares in 0..1. chance: by the same names, drawn dotted in the same colour.
+    curves: name -> K shares in 0..1. chance: by the same names, drawn dotted in the same colour. bands: by the same
+    names, K lower and K upper ends of intervals. about: lines below, such as protocol and counts.
     Raises ValueError without curves, for more than 12 and for shares outside 0..1.
     """
     if not 1 <= len(curves) <= len(COLOURS):
@@ -53,7 +59,8 @@ def cmc_curves(
     arrays = {name: _shares(name, value) for name, value in curves.items()}
     chances = {name: _shares(name, value) for name, value in (chance or {}).items() if name in arrays}
     side = room([*arrays, "chance"]) + 12
-    figure, axes = chart(420 + side, 330, left=54, right=side, top=16, bottom=46)
+    below = 46 + (16 * len(about) + 6 if about else 0)
+    figure, axes = chart(420 + side, 284 + below, left=54, right=side, top=16, bottom=below)
     longest = max(map(len, arrays.values()))
     keys = []
     for place, (name, values) in enumerate(arrays.items()):
@@ -65,6 +72,9 @@ def cmc_curves(
             "markeredgecolor": PAPER,
             "clip_on": False,
         }
+        if bands and name in bands:
+            low, high = (_shares(name, end) for end in bands[name])
+            axes.fill_between(ranks, 100 * low, 100 * high, color=COLOURS[place], alpha=0.16, linewidth=0)
         marks = [rank - 1 for rank in (1, 5, 10, 20, 50) if rank <= len(values)]
         axes.plot(ranks, 100 * values, marker=MARKERS[place], markevery=marks, **look)
         keys.append(Line2D([], [], marker=MARKERS[place], **look))
@@ -85,8 +95,10 @@ def cmc_curves(
     axes.set_xlabel("rank", fontproperties=font(BODY), color=SOFT)
     axes.set_ylabel("queries, %", fontproperties=font(BODY), color=SOFT)
     legend(axes, keys, entries, "")
+    footer(figure, about)
     firsts = ", ".join(f"{name} {100 * values[0]:.1f} %" for name, values in arrays.items())
     dotted = " Dotted: the same galleries in random order." if chances else ""
+    dotted += " Band: 95 % interval over query identities." if bands else ""
     return Picture(
         title,
         f"Share of queries that meet the right person within the first k items; queries without a mate are left out."
