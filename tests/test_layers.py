@@ -61,6 +61,10 @@ ALLOWED: dict[str, set[str]] = {
         *("calibration", "evaluate", "method", "pairs", "protocol", "search", "spaces", "trials", "verification"),
         *("verify", "intervals", "result"),
     },
+    "peers": {
+        *("data", "evaluate", "intervals", "method", "peers", "protocol", "ranking", "search", "spaces"),
+        *("verification", "verify"),
+    },
     "rerank": {"spaces", "method", "search", "ranking", "progress"},
     "detect": {"tracklet", "data", "progress"},
     "track": {"detect", "tracklet", "data", "progress"},

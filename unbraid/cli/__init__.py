@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a recipe of a method",
     "extract": "embeddings of tracklets",
     "evaluate": "score embeddings by a protocol",
+    "compare": "score embeddings by the rules of other projects, and say why the numbers differ",
     "verify": "error rates of comparing one with one, and their DET curve",
     "identify": "error rates of looking for people who may not be enrolled",
     "advise": "a threshold for a wanted false match rate, checked on other people",

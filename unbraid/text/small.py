@@ -52,6 +52,13 @@ class Words:
         tokens = nn.utils.rnn.pad_sequence([torch.tensor(line) for line in lines], batch_first=True)
         return tokens, tokens != PADDING
 
+    def present(self, texts: Iterable[str]) -> Bool[Tensor, "W"]:
+        """Which of the words, by number, occur in any of some texts."""
+        found = torch.zeros(len(self), dtype=torch.bool)
+        found[[self.index.get(word, UNKNOWN) for text in texts for word in _split(text)]] = True
+        found[UNKNOWN] = False
+        return found
+
     def truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than LIMIT words."""
         return sum(len(_split(text)) > LIMIT for text in texts)
