@@ -322,7 +322,8 @@ class QFormer(nn.Module):
             raise ValueError(f"visual tokens are {tuple(visual.shape)}; expected B x K x {config.visual_width}, K > 0")
         if visual_mask is not None and visual_mask.shape != visual.shape[:2]:
             raise ValueError(f"visual_mask is {tuple(visual_mask.shape)}; expected {tuple(visual.shape[:2])}")
-        if visual_mask is not None and not bool(visual_mask.any(1).all()):
+        # values are unknown while a graph is captured
+        if visual_mask is not None and not torch.compiler.is_compiling() and not bool(visual_mask.any(1).all()):
             row = int((~visual_mask.any(1)).nonzero()[0])
             raise ValueError(f"visual_mask hides every token of row {row}; expected at least one real token")
         self._known(list(text), "text")
