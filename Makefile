@@ -1,12 +1,13 @@
 # make demo   set up, then: a small synthetic world -> train -> evaluate -> one HTML report
 # make test   set up, then: formatting, types, tests
+# make world-clip  train the small CLIP of the package anew, about an hour on one core
 # make clean  forget the environment and the demo
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: demo test check clean
+.PHONY: demo test world-clip clean
 
 demo: .venv/installed
 	$(BIN)/unbraid demo --out $(DEMO)
@@ -16,6 +17,9 @@ test: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+world-clip: .venv/installed
+	$(BIN)/python scripts/train_world_clip.py --work build/world-clip --keep
 
 clean:
 	rm -rf .venv $(DEMO)
