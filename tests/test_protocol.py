@@ -130,3 +130,15 @@ def test_where_chooses_rows() -> None:
         Where({"action": ("swim",)}).rows(GALLERY, "gallery")
     with pytest.raises(KeyError, match="the query table has no label 'weather'"):
         Where({"weather": ("rain",)}).rows(QUERY, "query")
+
+
+@pytest.mark.parametrize("values", [1, 127, 128, 129, 300, 32_769])
+def test_any_number_of_values(values: int) -> None:
+    """Codes are kept in few bytes; the first and the last value must stay apart from each other and from the unknown."""
+    query = pd.DataFrame({"key": ["a", "b", "c"], "identity": ["0", str(values - 1), None]})
+    names = [*map(str, range(values)), None]
+    gallery = pd.DataFrame({"key": names, "identity": names})
+    found = same("identity").on(query, gallery)(slice(0, 3))
+    assert found.sum(axis=1).tolist() == [1, 1, 0]
+    assert found[0, 0]
+    assert found[1, values - 1]

@@ -66,6 +66,8 @@ def same(label: str, of_gallery: str | None = None) -> Rule:
         need(query, "query", label)
         need(gallery, "gallery", other)
         codes = pd.factorize(pd.concat([query[label], gallery[other]], ignore_index=True))[0]
+        # narrow numbers: masks are compared for every pair
+        codes = codes.astype(np.min_scalar_type(-max(int(codes.max(initial=0)) + 1, 2)))
         asked, offered = codes[: len(query)], codes[len(query) :]
         # factorize gives -1 to unknown values; another negative on one side keeps unknowns apart.
         asked = np.where(asked < 0, -2, asked)
