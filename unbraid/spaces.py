@@ -6,6 +6,7 @@ Names of spaces (and of the text aspects that guide them), used everywhere:
     appearance   what they wear and carry
     camera       which camera saw them
     modality     which kind of sensor saw them
+    biometric, clothing, hair, pose    the same feature as the texts about that aspect describe it
 """
 
 import hashlib
