@@ -134,7 +134,7 @@ def test_where_chooses_rows() -> None:
 
 @pytest.mark.parametrize("values", [1, 127, 128, 129, 300, 32_769])
 def test_any_number_of_values(values: int) -> None:
-    """Codes are kept in few bytes; the first and the last value must stay apart from each other and from the unknown."""
+    """Codes are kept in few bytes; the first and the last value stay apart from each other and from the unknown."""
     query = pd.DataFrame({"key": ["a", "b", "c"], "identity": ["0", str(values - 1), None]})
     names = [*map(str, range(values)), None]
     gallery = pd.DataFrame({"key": names, "identity": names})

@@ -157,7 +157,9 @@ def hdf5(path: Path) -> Any:
     try:
         library = importlib.import_module("h5py")
     except ImportError as error:
-        raise ValueError(f"{path} is a MATLAB 7.3 (HDF5) file, which needs h5py: pip install 'unbraid[matlab]'") from error
+        raise ValueError(
+            f"{path} is a MATLAB 7.3 (HDF5) file, which needs h5py: pip install 'unbraid[matlab]'"
+        ) from error
     try:
         return library.File(path, "r")
     except OSError as error:
