@@ -5,10 +5,10 @@
 The people are a world of their own (seed 3000): none of them is in any benchmark of the world. 400 of them are trained
 on, 100 others are what the model card's numbers are about, with sentence templates that training never showed.
 Every step asks about a few aspects, one after another, so that a text must be told from other texts about the same
-thing; equal texts are all right answers. At first it asks only about what is easily seen: with all aspects from the start, the
-hard ones (a body, a manner of walking) made all pictures alike, and nothing was learned in 400 steps. Beside that the
-class token names the words of its captions, rare ones counting more. Continues where it was stopped; --keep writes the
-result into the package.
+thing; equal texts are all right answers. At first it asks only about what is easily seen: with all aspects from the
+start, the hard ones (a body, a manner of walking) made all pictures alike, and nothing was learned in 400 steps.
+Beside that the class token names the words of its captions, rare ones counting more. Continues where it was stopped;
+--keep writes the result into the package.
 
 Source of the contrast: CLIP (2021); of naming words: SuperClass (2024).
 """
