@@ -1,6 +1,6 @@
 """Train the small CLIP that comes with the library, from pictures and captions of the built-in world.
 
-    python scripts/train_world_clip.py --work FOLDER [--steps 800] [--keep]
+    python scripts/train_world_clip.py --work FOLDER [--steps 4000] [--keep]
 
 The people are a world of their own (seed 3000): none of them is in any benchmark of the world. 400 of them are trained
 on, 100 others are what the model card's numbers are about, with sentence templates that training never showed.
@@ -199,7 +199,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for the world, the state and the log")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=0, help="of torch; all cores by default")
     parser.add_argument("--keep", action="store_true", help="write the result into the package")
     options = parser.parse_args()
