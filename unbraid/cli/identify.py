@@ -47,6 +47,7 @@ def run(arguments: Sequence[str]) -> None:
             "without mate" if non_mated == "without-mate" else "mates removed"
         )
         result = verb(query, gallery, rules, space=space, rank=rank, fpirs=fpir, non_mated=kind, seed=seed)
-        show(result.as_dict(), str(result), json)
+        hint = "" if result.searches else "\nEveryone is enrolled here: try --non-mated mates-removed"
+        show(result.as_dict(), f"{result}{hint}", json)
 
     parse(identify, "identify", arguments)
