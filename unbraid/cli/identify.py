@@ -47,7 +47,8 @@ def run(arguments: Sequence[str]) -> None:
             "without mate" if non_mated == "without-mate" else "mates removed"
         )
         result = verb(query, gallery, rules, space=space, rank=rank, fpirs=fpir, non_mated=kind, seed=seed)
-        hint = "" if result.searches else "\nEveryone is enrolled here: try --non-mated mates-removed"
+        lacking = non_mated == "without-mate" and any(point.reason for point in result.points)
+        hint = "\nWhere nearly everyone is enrolled, try --non-mated mates-removed" if lacking else ""
         show(result.as_dict(), f"{result}{hint}", json)
 
     parse(identify, "identify", arguments)
