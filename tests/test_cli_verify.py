@@ -59,9 +59,9 @@ def test_identify_and_advise(folder: Path, capsys: pytest.CaptureFixture[str]) -
     found = json.loads(told(capsys, "identify", folder, "--fpir", "0.1", "--rank", "5", *everyone, "--json"))
     assert (found["rank"], found["searches"], found["non_mated"]) == (5, 240, "mates removed")
     assert found["points"][0]["fnir"] is not None
-    refused = told(capsys, "identify", folder)
-    assert "not reported" in refused
-    assert "try --non-mated mates-removed" in refused
+    few = told(capsys, "identify", folder)
+    assert "not reported" in few
+    assert "try --non-mated mates-removed" in few
     text = told(capsys, "advise", folder, "--fmr", "0.01", "--score", "0.5")
     assert "for a wanted FMR of 1 %" in text
     assert "score 0.5: one person with probability" in text
