@@ -46,7 +46,9 @@ def run(arguments: Sequence[str]) -> None:
         rules = rules if ap is None else replace(rules, ap=ap)
         result = verb(query, gallery, rules, space=space, seed=seed)
         facts, text = result.as_dict(), str(result)
-        if all("top_colour" in side.table.columns for side in (query, gallery)):
+        # of a single list of first matches; cells and draws have many
+        plain = not (rules.cells or rules.shots)
+        if plain and all("top_colour" in side.table.columns for side in (query, gallery)):
             found = bias(result, rules, query.table, gallery.table)
             facts["bias"], text = asdict(found), f"{text}\n{found}"
         if picture is not None:
