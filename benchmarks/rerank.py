@@ -9,20 +9,14 @@ highest resident size above that at the start. Prints a table with ratios; --jso
 """
 
 import argparse
-import ctypes
-import gc
 import json
-import os
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from ranking import measure
 
 from unbraid.rerank import rerank
 from unbraid.search import slices
@@ -144,47 +138,6 @@ def dense(query: Embeddings, gallery: Embeddings) -> Any:
             common[holders[j]] += np.minimum(V[item, j], V[queries + holders[j], j])
         final[item] = (1 - WEIGHT) * (1 - common / (2 - common)) + WEIGHT * d[item, queries:]
     return final
-
-
-@dataclass(frozen=True)
-class Run:
-    """Seconds on the clock and of processor time, highest resident megabytes above the start, what came back."""
-
-    seconds: float
-    processor: float
-    megabytes: float
-    value: Any
-
-
-def measure(work: Callable[[], Any]) -> Run:
-    """One run of the work."""
-    page, done = os.sysconf("SC_PAGE_SIZE"), threading.Event()
-    statm = Path("/proc/self/statm")
-
-    def resident() -> int:
-        return int(statm.read_text().split()[1]) * page
-
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)  # memory freed before but kept by the allocator would hide what is used now
-    start = highest = resident()
-
-    def watch() -> None:
-        nonlocal highest
-        while not done.wait(0.005):
-            highest = max(highest, resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    begin, worked = time.perf_counter(), time.process_time()
-    try:
-        value = work()
-    finally:
-        seconds, processor = time.perf_counter() - begin, time.process_time() - worked
-        done.set()
-        watcher.join()
-    return Run(seconds, processor, (highest - start) / 2**20, value)
 
 
 if __name__ == "__main__":

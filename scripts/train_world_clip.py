@@ -15,7 +15,6 @@ Source of the contrast: CLIP (2021); of naming words: SuperClass (2024).
 
 import argparse
 import json
-import random
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -25,14 +24,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from unbraid.checkpoint import Progress, latest, load_checkpoint, save_checkpoint
 from unbraid.data.media import read_frames
 from unbraid.data.sets.folder import read
 from unbraid.nn.vision import HOME, VisionTower, small_transformer
 from unbraid.progress import track
 from unbraid.recipe import IMAGENET_MEAN, IMAGENET_STD
+from unbraid.text.captions import read_captions
 from unbraid.text.small import SHARED, SmallTextTower, Words
 from unbraid.tracklet import Tracklet
 from unbraid.world import WorldConfig, render
@@ -208,9 +209,8 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     benchmark = read(render(WORLD, options.work / "world", name="small CLIP"))
     texts: dict[str, dict[str, str]] = defaultdict(dict)
-    for line in (options.work / "world" / "captions.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        texts[row["key"]][row["aspect"]] = row["text"]
+    for row in read_captions(options.work / "world" / "captions.jsonl"):
+        texts[row.key][row.aspect] = row.text
     splits = {"train": list(benchmark.train), "test": [*benchmark.query, *benchmark.gallery]}
     sets = {
         split: {m: Pictures(tracklets, texts, m, options.work / f"{split}-{m}.npy") for m in SIZES}
@@ -218,17 +218,12 @@ def main() -> None:
     }
     words = Words.of(text for pictures in sets["train"].values() for said in pictures.texts for text in said.values())
     rare = rarity(words, sets["train"])
-    random.seed(3000)
     torch.manual_seed(3000)
     model = SmallClip(len(words))
     model.image.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98))
-    state, begin = options.work / "state.pt", 0
-    if state.is_file():
-        saved = torch.load(state, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        begin = saved["step"]
+    before = latest(options.work)
+    begin = load_checkpoint(before, model, optimizer).step if before else 0
     log = (options.work / "log.jsonl").open("a", encoding="utf-8")
     recent: list[float] = []
     clock = time.monotonic()
@@ -250,7 +245,7 @@ def main() -> None:
             recent = []
             print(json.dumps(line), file=log, flush=True)
             print(json.dumps(line), flush=True)
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, state)
+            save_checkpoint(options.work, model, optimizer, Progress(step=step + 1))
     if options.keep:
         keep(model, words, retrieval(model, words, sets["test"]), options.steps)
 
@@ -270,7 +265,6 @@ def keep(model: SmallClip, words: Words, found: dict[str, dict[str, float]], ste
     (HOME / "vocabulary.json").write_text(json.dumps({"version": version, "words": words.vocabulary}, indent=0) + "\n")
     numbers = {"version": version, "group": HELD_OUT_GROUP, "synthetic": True, "retrieval": found}
     (HOME / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    load_file(HOME / "image.safetensors")
 
 
 if __name__ == "__main__":
