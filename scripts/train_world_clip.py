@@ -4,12 +4,13 @@
 
 The people are a world of their own (seed 3000): none of them is in any benchmark of the world. 400 of them are trained
 on, 100 others are what the model card's numbers are about, with sentence templates that training never showed.
-Every step asks about a few aspects, one after another, so that a text must be told from other texts about the same
-thing; equal texts are all right answers. At first it asks only about what is easily seen: with all aspects from the
-start, the hard ones (a body, a manner of walking) made all pictures alike, and nothing was learned in 400 steps. For
-the same reason each aspect has a scale of its own. Beside that the class token names the words of its captions, rare
-ones counting more. Photographs are shown at half their size for the first two thirds, twice as many at once: colours
-were learned in a quarter of the time. Continues where it was stopped; --keep writes the result into the package.
+First the class token learns which words are in the captions, from those about clothing alone, then about all aspects.
+Then every step asks in addition about a few aspects, one after another, so that a text must be told from other texts
+about the same thing; equal texts are all right answers. With all at once from the start, the hard aspects (a body, a
+manner of walking) made all pictures alike, and nothing was learned in 400 steps; for the same reason each aspect has a
+scale of its own. Photographs are shown at half
+their size for the first two thirds, twice as many at once: colours were learned in a quarter of the time. Continues
+where it was stopped; --keep writes the result into the package.
 
 Source of the contrast: CLIP (2021); of naming words: SuperClass (2024).
 """
@@ -18,11 +19,13 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -62,9 +65,9 @@ WORLD = WorldConfig(
 SIZES = {"rgb": (128, 64), "silhouette": (64, 64), "depth": (64, 64)}
 BATCH = {"rgb": 96, "silhouette": 24, "depth": 24}
 ASKED = 3
-EASY = {"rgb": ("clothing",), "silhouette": ("interaction", "modality"), "depth": ("interaction", "modality")}
 # shares of all steps
-EASY_PART, SMALL_PART, WARM_PART = 0.2, 0.66, 0.03
+CLOTHING_PART, NAMING_PART, SMALL_PART, WARM_PART = 0.25, 0.45, 0.66, 0.03
+NAMING_WEIGHT = 5.0
 RATE, DECAY = 2e-3, 0.05
 HELD_OUT_GROUP = 64
 
@@ -109,25 +112,21 @@ def changed(frame: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np
 class SmallClip(nn.Module):
     """Both towers, the projection of the class token, and for each aspect the scale of its cosines."""
 
-    def __init__(self, words: int, aspects: Sequence[str], common: Tensor) -> None:
-        """common: how often a word is in a picture's captions, W; where the naming of words starts."""
+    def __init__(self, words: int, common: Mapping[str, Tensor]) -> None:
+        """common: by aspect how often a word is in a picture's caption, W; where the naming of words starts."""
         super().__init__()
         self.image = VisionTower(small_transformer())
         self.project = nn.Linear(self.image.width, SHARED, bias=False)
         self.text = SmallTextTower(words)
-        self.name = nn.Linear(self.image.width, words)
-        self.name.bias.data = common.clamp_min(1e-4).log()
+        self.name = nn.ModuleDict({aspect: nn.Linear(self.image.width, words) for aspect in common})
+        for aspect, share in common.items():
+            self.name[aspect].bias.data = torch.logit(share)
         start = torch.tensor(np.log(1 / 0.07), dtype=torch.float32)
-        self.scales = nn.ParameterDict({aspect: nn.Parameter(start.clone()) for aspect in aspects})
+        self.scales = nn.ParameterDict({aspect: nn.Parameter(start.clone()) for aspect in common})
 
-    def images(self, pictures: Tensor) -> Tensor:
-        """Unit vectors N E."""
-        return self.both(pictures)[0]
-
-    def both(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors N E, and a score for every word N W."""
-        token = self.image(pictures)[:, 0]
-        return F.normalize(self.project(token), dim=1), self.name(token)
+    def images(self, token: Tensor) -> Tensor:
+        """Unit vectors N E from class tokens."""
+        return F.normalize(self.project(token), dim=1)
 
     def texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Unit vectors N E."""
@@ -145,63 +144,89 @@ def contrast(images: Tensor, texts: Tensor, owner: Tensor, scale: Tensor) -> Ten
     return (F.cross_entropy(logits, owner) + back) / 2
 
 
-def commonness(words: Words, sets: dict[str, Pictures]) -> Tensor:
-    """W: the share of pictures in whose captions a word is."""
-    bags = [words.present(said.values()) for pictures in sets.values() for said in pictures.texts[:: WORLD.frames]]
-    return torch.stack(bags).float().mean(0)
+def commonness(words: Words, sets: dict[str, Pictures]) -> dict[str, Tensor]:
+    """By aspect, W: the share of captions that a word is in, kept from 0 and 1."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for pictures in sets.values():
+        for texts in pictures.texts[:: WORLD.frames]:
+            for aspect, text in texts.items():
+                said[aspect].append(text)
+    shares = {aspect: torch.stack([bag(words, text) for text in texts]).float() for aspect, texts in said.items()}
+    return {aspect: share.mean(0).clamp(1e-4, 1 - 1e-4) for aspect, share in sorted(shares.items())}
+
+
+@cache
+def bag(words: Words, text: str) -> Tensor:
+    """Which words are in a text, W."""
+    return words.present([text])
 
 
 def naming(scores: Tensor, present: Tensor, common: Tensor) -> Tensor:
-    """Cross-entropy of the words that are in the captions, N W bool, weighted by -log of how common they are."""
-    wanted = present * -common.clamp_min(1e-4).log()
-    return -(wanted / wanted.sum(1, keepdim=True) * F.log_softmax(scores, dim=1)).sum(1).mean()
+    """Share of what is uncertain about the words of a caption, N W bool, that the scores leave uncertain."""
+    before = F.binary_cross_entropy(common.expand(len(present), -1), present.float())
+    return F.binary_cross_entropy_with_logits(scores, present.float()) / before
 
 
 def step_loss(
-    model: SmallClip, words: Words, common: Tensor, sets: dict[str, Pictures], step: int, steps: int
-) -> Tensor:
-    """The loss of one batch: the mean over what is asked about each modality, and over naming words."""
+    model: SmallClip,
+    words: Words,
+    common: Mapping[str, Tensor],
+    sets: dict[str, Pictures],
+    step: int,
+    steps: int,
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of one batch, and its parts by name."""
     chance = np.random.default_rng((3000, step))
     small = step < SMALL_PART * steps
-    losses, named = [], []
+    asked, named, parts = [], [], {}
+    clothing_alone = step < CLOTHING_PART * steps
     for modality, pictures in sets.items():
+        if clothing_alone and modality != "rgb":
+            continue
         halved = small and modality == "rgb"
         rows = chance.choice(len(pictures.owner), BATCH[modality] * (1 + halved), replace=False)
         shown = pictures.batch(rows, chance)
-        images, scores = model.both(F.avg_pool2d(shown, 2) if halved else shown)
+        token = model.image(F.avg_pool2d(shown, 2) if halved else shown)[:, 0]
         said = [pictures.texts[row] for row in rows]
-        named.append(naming(scores, torch.stack([words.present(texts.values()) for texts in said]), common))
-        askable = sorted(EASY[modality] if step < EASY_PART * steps else said[0])
-        for aspect in chance.permutation(askable)[:ASKED]:
+        for aspect in ("clothing",) if clothing_alone else said[0]:
+            present = torch.stack([bag(words, texts[aspect]) for texts in said])
+            named.append(naming(model.name[aspect](token), present, common[aspect]))
+            parts[f"{modality} {aspect} unnamed"] = named[-1].item()
+        for aspect in chance.permutation(sorted(said[0]))[:ASKED] if step >= NAMING_PART * steps else ():
             texts = [about[aspect] for about in said]
             different = sorted(set(texts))
             tokens, mask = words.numbers(different)
             # so that words never seen are no surprise
             tokens = torch.where(torch.from_numpy(chance.random(tokens.shape) < 0.05) & mask, 1, tokens)
             owner = torch.tensor([different.index(text) for text in texts])
-            losses.append(contrast(images, model.texts(tokens, mask), owner, model.scales[aspect]))
-    return torch.stack(losses).mean() + torch.stack(named).mean()
+            asked.append(contrast(model.images(token), model.texts(tokens, mask), owner, model.scales[aspect]))
+            parts[f"{modality} {aspect} asked"] = asked[-1].item()
+    total = NAMING_WEIGHT * torch.stack(named).mean()
+    return (total + torch.stack(asked).mean() if asked else total), parts
 
 
 @torch.no_grad()
-def retrieval(model: SmallClip, words: Words, sets: dict[str, Pictures]) -> dict[str, dict[str, float]]:
-    """Held-out people and templates: share of pictures whose own text is first of 64 different ones, and 1/64."""
+def retrieval(model: SmallClip, words: Words, sets: dict[str, Pictures]) -> dict[str, dict[str, dict[str, float]]]:
+    """Held-out people and templates: the share of pictures for which the nearest of 64 texts is theirs, and how often
+    any of the 64 is (texts may be equal)."""
     model.eval()
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for modality, pictures in sets.items():
         chance = np.random.default_rng(1)
         rows = chance.choice(len(pictures.owner), min(3072, len(pictures.owner)), replace=False)
-        images = torch.cat([model.images(pictures.batch(part, None)) for part in np.array_split(rows, 24)])
+        parts = np.array_split(rows, 24)
+        images = torch.cat([model.images(model.image(pictures.batch(part, None))[:, 0]) for part in parts])
         found[modality] = {}
         for aspect in pictures.texts[0]:
-            right = []
+            right, luck = [], []
             for start in range(0, len(rows) - HELD_OUT_GROUP + 1, HELD_OUT_GROUP):
                 said = [pictures.texts[row][aspect] for row in rows[start : start + HELD_OUT_GROUP]]
                 tokens, mask = words.numbers(said)
-                order = images[start : start + HELD_OUT_GROUP] @ model.texts(tokens, mask).T
-                best = order.argmax(1).tolist()
-                right += [said[choice] == said[row] for row, choice in enumerate(best)]
-            found[modality][aspect] = round(float(np.mean(right)), 4)
+                best = (images[start : start + HELD_OUT_GROUP] @ model.texts(tokens, mask).T).argmax(1).tolist()
+                right += [said[choice] == own for own, choice in zip(said, best, strict=True)]
+                luck += [said.count(own) / HELD_OUT_GROUP for own in said]
+            share, chance_level = float(np.mean(right)), float(np.mean(luck))
+            found[modality][aspect] = {"found": round(share, 4), "chance": round(chance_level, 4)}
     model.train()
     return found
 
@@ -229,29 +254,28 @@ def main() -> None:
     words = Words.of(text for pictures in sets["train"].values() for said in pictures.texts for text in said.values())
     common = commonness(words, sets["train"])
     torch.manual_seed(3000)
-    model = SmallClip(
-        len(words), {aspect for pictures in sets["train"].values() for aspect in pictures.texts[0]}, common
-    )
+    model = SmallClip(len(words), common)
     model.image.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98))
     before = latest(options.work)
     begin = load_checkpoint(before, model, optimizer).step if before else 0
     log = (options.work / "log.jsonl").open("a", encoding="utf-8")
-    recent: list[float] = []
+    recent: list[dict[str, float]] = []
     clock = time.monotonic()
     for step in range(begin, options.steps):
         warm = WARM_PART * options.steps
         rate = min((step + 1) / warm, 0.5 * (1 + np.cos(np.pi * max(0.0, step - warm) / (options.steps - warm))))
         for group in optimizer.param_groups:
             group["lr"] = float(RATE * rate)
-        loss = step_loss(model, words, common, sets["train"], step, options.steps)
+        loss, parts = step_loss(model, words, common, sets["train"], step, options.steps)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        recent.append(loss.item())
+        recent.append({"loss": loss.item(), **parts})
         if (step + 1) % 25 == 0 or step + 1 == options.steps:
-            line = {"step": step + 1, "loss": float(np.mean(recent)), "seconds": time.monotonic() - clock}
+            means = pd.DataFrame(recent).mean().round(4).to_dict()
+            line = {"step": step + 1, "seconds": round(time.monotonic() - clock), **means}
             if (step + 1) % 200 == 0 or step + 1 == options.steps:
                 line["retrieval"] = retrieval(model, words, sets["test"])
             recent = []
@@ -262,7 +286,7 @@ def main() -> None:
         keep(model, words, retrieval(model, words, sets["test"]), options.steps)
 
 
-def keep(model: SmallClip, words: Words, found: dict[str, dict[str, float]], steps: int) -> None:
+def keep(model: SmallClip, words: Words, found: dict[str, dict[str, dict[str, float]]], steps: int) -> None:
     """Write both towers in half precision, the vocabulary, and what the card says in numbers."""
     HOME.mkdir(exist_ok=True)
     halves = {

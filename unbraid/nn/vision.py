@@ -19,6 +19,8 @@ from unbraid.nn.backbones import Pretrained
 
 WORLD_CLIP = "world-clip"
 OPEN_CLIP = "open_clip:"
+# of the channels of the stem
+GROUPS = 8
 HOME = Path(__file__).parent / "world_clip"
 EXAMPLE = "use one such as 'vit_base_patch16_clip_224.openai' or 'eva02_large_patch14_clip_224.merged2b'"
 
@@ -165,7 +167,8 @@ class ConvStem(PatchEmbed):  # type: ignore[misc]  # timm has no types
     """Patches of 16 x 16 pixels from four 3x3 convolutions of stride 2.
 
     Not in any paper of ours; chosen because a small transformer learns shape much sooner behind convolutions
-    (source: Xiao et al., "Early Convolutions Help Transformers See Better", 2021).
+    (source: Xiao et al., "Early Convolutions Help Transformers See Better", 2021). Normalised image by image, not over
+    the batch: photographs and silhouettes share no statistics.
     """
 
     def __init__(self, *args: object, in_chans: int = 3, embed_dim: int = 192, **kwargs: object) -> None:
@@ -173,7 +176,11 @@ class ConvStem(PatchEmbed):  # type: ignore[misc]  # timm has no types
         widths = (in_chans, embed_dim // 6, embed_dim // 3, embed_dim * 2 // 3)
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):
-            layers += [nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(before, after, 3, 2, 1, bias=False),
+                nn.GroupNorm(GROUPS, after),
+                nn.ReLU(inplace=True),
+            ]
         self.proj = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 3, 2, 1))
 
 
