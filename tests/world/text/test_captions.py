@@ -22,7 +22,6 @@ from unbraid.world.text.captions import (
     aspects_of,
     captions,
     shared_texts,
-    view_texts,
 )
 from unbraid.world.text.templates import TEMPLATES, sentence
 from unbraid.world.text.words import VOCABULARY, biometric_words, hair_words, mistaken, motion_words, named_view, said
@@ -390,22 +389,6 @@ def test_captions_are_written_as_lines(tmp_path):
     with pytest.raises(ValueError, match=f"two captions of {rows[0].key} about biometric"):
         write_captions(tmp_path / "captions.jsonl", [rows[0], rows[0]])
     assert [file.name for file in tmp_path.iterdir()] == ["captions.jsonl"]
-
-
-def test_dictionary_of_views():
-    for modality in MODALITIES:
-        texts = view_texts(modality)
-        assert texts == view_texts(modality)
-        assert len(set(texts)) == len(texts) == 8 * 4
-        wanted = ("front", "front left", "left", "back left", "back", "back right", "right", "front right")
-        for number, text in enumerate(texts):
-            assert re.search(rf"from the {wanted[number // 4]}\b(?! (left|right))", text, re.IGNORECASE), text
-            assert "walking" in text
-    assert not set(view_texts("depth", rounds=8)) & set(view_texts("silhouette", rounds=8))
-    with pytest.raises(ValueError, match="1 to 8"):
-        view_texts("depth", rounds=9)
-    with pytest.raises(ValueError, match="sonar"):
-        view_texts("sonar")
 
 
 def test_mistakes_are_named():
