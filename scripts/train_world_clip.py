@@ -8,9 +8,8 @@ First the class token learns which words are in the captions, from those about c
 Then every step asks in addition about a few aspects, one after another, so that a text must be told from other texts
 about the same thing; equal texts are all right answers. With all at once from the start, the hard aspects (a body, a
 manner of walking) made all pictures alike, and nothing was learned in 400 steps; for the same reason each aspect has a
-scale of its own. Photographs are shown at half
-their size for the first two thirds, twice as many at once: colours were learned in a quarter of the time. Continues
-where it was stopped; --keep writes the result into the package.
+scale of its own. Photographs are shown at half their size for most of the time, twice as many at once: colours were
+learned in a quarter of the time. Continues where it was stopped; --keep writes the result into the package.
 
 Source of the contrast: CLIP (2021); of naming words: SuperClass (2024).
 """
@@ -64,9 +63,9 @@ WORLD = WorldConfig(
 )
 SIZES = {"rgb": (128, 64), "silhouette": (64, 64), "depth": (64, 64)}
 BATCH = {"rgb": 96, "silhouette": 24, "depth": 24}
-ASKED = 3
+ASKED = 2
 # shares of all steps
-CLOTHING_PART, NAMING_PART, SMALL_PART, WARM_PART = 0.25, 0.45, 0.66, 0.03
+CLOTHING_PART, NAMING_PART, SMALL_PART, WARM_PART = 0.25, 0.45, 0.85, 0.03
 NAMING_WEIGHT = 5.0
 RATE, DECAY = 2e-3, 0.05
 HELD_OUT_GROUP = 64
@@ -89,7 +88,7 @@ class Pictures:
                     frames[row] = image if fits else cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
                     row += 1
             np.save(file, frames)
-        self.frames = np.load(file, mmap_mode="r")
+        self.frames = np.load(file)
 
     def batch(self, rows: NDArray[np.int64], chance: np.random.Generator | None) -> Tensor:
         """Normalised pictures N 3 H W; with chance, flipped and shifted."""

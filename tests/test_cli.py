@@ -57,6 +57,11 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: unbraid {command}" in capsys.readouterr().out
 
 
+def test_an_unknown_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "foo").startswith("unbraid: no command 'foo'. Commands: demo, ")
+    assert "did you mean 'evaluate'? Commands: " in refused(capsys, "evaluat")
+
+
 def test_evaluate_prints_json(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["evaluate", str(line / "embeddings"), "--json"]) == 0

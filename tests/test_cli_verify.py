@@ -76,8 +76,7 @@ def test_evaluate_has_the_three_figures(folder: Path, capsys: pytest.CaptureFixt
     assert "FNIR at FPIR 1 %  not reported: 240 non-mated searches (mates removed) cannot support" in text
     figures = json.loads(told(capsys, "evaluate", folder, "--json"))["figures"]
     sides = [Embeddings.load(folder / side) for side in ("query", "gallery")]
-    assert figures == [one.as_dict() | {"interval": figures[n]["interval"]} for n, one in
-                       enumerate(evaluate(*sides, CAMERA_CHANGE).figures)]  # fmt: skip
+    assert figures == evaluate(*sides, CAMERA_CHANGE).as_dict()["figures"]
 
 
 @pytest.mark.parametrize("verb", ["verify", "evaluate"])
@@ -93,6 +92,8 @@ def test_pictures_are_written(verb: str, folder: Path, tmp_path: Path, capsys: p
     ("arguments", "message"),
     [
         (("verify", "--fmr", "0"), "a false match rate lies between 0 and 1; got 0"),
+        (("verify", "--fmr"), "--fmr has no value; name false match rates"),
+        (("identify", "--fpir"), "--fpir has no value; name false positive identification rates"),
         (("verify", "--fmr", "nan"), "a false match rate lies between 0 and 1; got nan"),
         (("identify", "--fpir", "1"), "a false positive identification rate lies between 0 and 1; got 1"),
         (("identify", "--rank", "0"), "rank is a number of candidates, at least 1; got 0"),
@@ -146,8 +147,14 @@ def one_value(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 BAD = {
-    "nan": (features("query", one_value(float("nan"))), "is not finite, first in row 5"),
-    "infinite": (features("gallery", one_value(float("inf"))), "is not finite, first in row 5"),
+    "nan": (
+        features("query", one_value(float("nan"))),
+        "/query: space 'identity', shape (60, 16), is not finite, first",
+    ),
+    "infinite": (
+        features("gallery", one_value(float("inf"))),
+        "/gallery: space 'identity', shape (90, 16), is not finite",
+    ),
     "narrow": (features("gallery", lambda t: t[:, :-1].contiguous()), "has shape (60, 16) in the query but (90, 15)"),
     "flat": (features("gallery", lambda t: t[:, 0].contiguous()), "expected N D or N P D"),
     "missing rows": (features("gallery", lambda t: t[1:].contiguous()), "89 embeddings but 90 rows of labels"),
@@ -181,6 +188,34 @@ def test_a_query_without_mates_is_counted(tmp_path: Path, capsys: pytest.Capture
     count = evaluate(*queries, CAMERA_CHANGE).without_mate
     assert f"{count} without a mate left out" in text
     assert f"{count} non-mated (without mate) of" in told(capsys, "identify", tmp_path)
+
+
+def test_bias_is_said_with_counts_or_with_the_reason_why_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worn = labels("query", lambda t: t.assign(top_colour="red", view="front"))
+    folder = spoiled(tmp_path, worn)
+    labels("gallery", lambda t: t.assign(top_colour="red", view="back"))(folder)
+    assert "bias: 100.0 % (90.0 to 100.0) of the first matches have the query's top_colour, by chance 100.0 %; 60 " in (
+        told(capsys, "evaluate", folder)
+    )
+    text = told(capsys, "evaluate", folder, "--protocol", "view-cells@1")
+    assert "bias: not reported: protocol 'view-cells@1' averages cells of different view" in text
+    labels("query", lambda t: t.assign(top_colour=None))(folder)
+    found = json.loads(told(capsys, "evaluate", folder, "--json"))
+    assert found["rank_1"] > 0
+    assert "nothing to count" in found["bias"]["reason"]
+
+
+def test_a_wrong_protocol_gets_a_short_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, "evaluate", folder, "--protocol", "casia-b")
+    assert all(f"'casia-b/{one}@1'" in text for one in ("nm", "bg", "cl"))
+    assert "`unbraid data list`" in text
+    assert len(text) < 300
+    # unlike every name as a whole, but how three of them begin
+    beginning = "no protocol 'gait/silhouette'; did you mean 'gait/silhouette-in-"
+    assert beginning in refused(capsys, "compare", folder, "--protocols", "gait/silhouette")
+    assert "no protocol 'xyz'. There are" in refused(capsys, "evaluate", folder, "--protocol", "xyz")
 
 
 def test_unused_spaces_are_not_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

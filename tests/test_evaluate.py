@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,11 @@ from unbraid.data.protocols import CAMERA_CHANGE, PLAIN
 from unbraid.evaluate import compare, evaluate
 from unbraid.intervals import bootstrap, expected_ap
 from unbraid.method import cosine
-from unbraid.protocol import Protocol, Where, same
+from unbraid.openset import identify
+from unbraid.protocol import Protocol, Shots, Where, same
 from unbraid.ranking import Block, rank
 from unbraid.spaces import Embeddings, Spaces
+from unbraid.verify import verify
 
 
 def make(number: int, seed: int, *, prefix: str, people: int = 9, shape: tuple[int, ...] = (6,)) -> Embeddings:
@@ -249,5 +253,79 @@ def test_cells_of_one_view_are_an_error() -> None:
     query, gallery = make(5, 2, prefix="q"), make(6, 3, prefix="g")
     for side in (query, gallery):
         side.table["view"] = "front"
-    with pytest.raises(ValueError, match="have one view only"):
-        evaluate(query, gallery, Protocol("cells", hit=same("identity"), skip=same("key"), cells="view"))
+    cells = Protocol("cells", hit=same("identity"), skip=same("key"), cells="view")
+    with pytest.raises(ValueError, match="different values of 'view', but query and gallery have 'front' only"):
+        evaluate(query, gallery, cells)
+    with pytest.raises(ValueError, match="'view', but the gallery has no known one"):
+        evaluate(query, Embeddings(gallery.spaces, gallery.table.assign(view=None), {}), cells)
+
+
+def test_an_empty_side_is_named_whatever_the_protocol() -> None:
+    for change in ({}, {"cells": "camera"}, {"shots": Shots(draws=2)}):
+        protocol = replace(CAMERA_CHANGE, **change)
+        with pytest.raises(ValueError, match="the query side is empty before the protocol chooses anyone"):
+            evaluate(QUERY.take([]), GALLERY, protocol)
+        with pytest.raises(ValueError, match=r"the gallery side is empty .* 40 queries and 0 gallery items"):
+            evaluate(QUERY, GALLERY.take([]), protocol)
+        nobody = replace(protocol, query=Where({"camera": ("9",)}))
+        with pytest.raises(ValueError, match=r"no query item has camera in \['9'\]"):
+            evaluate(QUERY, GALLERY, nobody)
+
+
+@pytest.mark.parametrize("change", [{}, {"cells": "view"}, {"shots": Shots(draws=3)}])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_all_right_and_all_wrong_have_the_interval_of_the_rule_of_three(change: dict[str, Any], sign: int) -> None:
+    """20 people whose mates score 1, or -1: nothing to draw from, so the other end is 3 / 20 away."""
+    number = 20
+    corners = torch.eye(number)
+    sides = []
+    for prefix, camera, view, flip in (("q", "a", "front", 1), ("g", "b", "back", sign)):
+        names = [f"{prefix}{row}" for row in range(number)]
+        table = pd.DataFrame({"key": names, "identity": [f"p{row}" for row in range(number)]})
+        sides.append(Embeddings(Spaces({"identity": flip * corners}), table.assign(camera=camera, view=view), {}))
+    result = evaluate(*sides, replace(CAMERA_CHANGE, **change))
+    rank_20 = result.figures[1]
+    if sign == 1:
+        assert (result.rank_1, result.mean_ap, rank_20.value) == (1, 1, 1)
+        for found in (result.rank_1_interval, result.mean_ap_interval, rank_20.interval):
+            assert found == pytest.approx((1 - 3 / number, 1))
+        assert "rank-1            100.0      85.0 to 100.0" in str(result)
+    else:
+        assert result.rank_1 == 0
+        assert result.rank_1_interval == pytest.approx((0, 3 / number))
+        # the mate is last of 20, so that AP is 1 / 20 for everyone
+        assert result.mean_ap_interval == pytest.approx((1 / number, 1 / number))
+
+
+def test_text_and_json_say_who_takes_part_and_how_many_draws() -> None:
+    chosen = Where({"camera": ("0", "1")})
+    protocol = replace(CAMERA_CHANGE, query=chosen, shots=Shots(draws=4))
+    result = evaluate(QUERY, GALLERY, protocol)
+    first_line, second_line = str(result).splitlines()[:2]
+    assert first_line.endswith("; queries: camera in ['0', '1']")
+    assert second_line.endswith(f"{result.pairs} mated pairs in 4 draws")
+    asked = QUERY.table[QUERY.table["camera"].isin(["0", "1"])]
+    pairs = 0
+    for rows in protocol.shots.rows(GALLERY.table) if protocol.shots else []:
+        both = asked.dropna(subset="identity").merge(GALLERY.table.iloc[rows], on="identity")
+        pairs += int((both["camera_x"] != both["camera_y"]).sum())
+    told = json.loads(result.to_json())
+    assert (told["pairs"], told["draws"]) == (pairs, 4)
+    assert (told["query_items"], told["gallery_items"]) == ("camera in ['0', '1']", "everything")
+    plain = evaluate(QUERY, GALLERY, CAMERA_CHANGE)
+    assert plain.draws == 1
+    assert str(plain).splitlines()[1].endswith("mated pairs")
+    assert "queries:" not in str(plain)
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 3)])
+def test_items_without_features_are_counted_and_said(shape: tuple[int, ...]) -> None:
+    query, gallery = make(20, 0, prefix="q", shape=shape), make(30, 1, prefix="g", shape=shape)
+    query.spaces["identity"][3] = 0
+    gallery.spaces["identity"][[5, 7]] = 0
+    query.spaces["identity"][4].view(-1)[0] = 0  # one zero is none
+    for result in (evaluate(query, gallery, PLAIN), verify(query, gallery, PLAIN), identify(query, gallery, PLAIN)):
+        assert result.zero_items == json.loads(result.to_json())["zero_items"] == 3
+        assert str(result).splitlines()[-1].startswith("warning: the features of 3 item(s) are all zero")
+    assert evaluate(query, gallery, PLAIN, space="motion").zero_items == 0
+    assert "warning" not in str(evaluate(QUERY, GALLERY, PLAIN))

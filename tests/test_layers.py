@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": {
         *("figures", "intervals", "method", "progress", "protocol", "ranking", "result", "search", "spaces", "trials"),
     },
-    "leakage": {"spaces", "protocol", "evaluate", "progress", "intervals", "result"},
+    "leakage": {"spaces", "protocol", "evaluate", "progress", "intervals", "result", "trials"},
     "search": {"spaces", "method", "ranking", "progress"},
     "trials": {"verification"},
     "pairs": {"evaluate", "protocol", "ranking", "search", "spaces", "trials"},

@@ -1,5 +1,7 @@
 """Leakage on made-up spaces whose content is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
 
 from unbraid.evaluate import evaluate
-from unbraid.leakage import bias, leakage
-from unbraid.protocol import Protocol, same
+from unbraid.leakage import Bias, bias, leakage
+from unbraid.protocol import Protocol, Shots, same
 from unbraid.spaces import Embeddings, Spaces
 
 PEOPLE, TAKES = 24, 12
@@ -56,6 +58,15 @@ def test_every_space_knows_what_was_put_in(found: pd.DataFrame) -> None:
     for row in (("identity", "camera"), ("appearance", "camera")):
         assert found.loc[row, "low"] < 0.45
         assert found.loc[row, "accuracy"] < 0.5
+
+
+def test_a_space_without_an_error_has_the_interval_of_the_rule_of_three() -> None:
+    embeddings = make()
+    codes = pd.factorize(embeddings.table["camera"])[0]
+    known = Embeddings(Spaces({"identity": torch.eye(3)[codes] + 0.01}), embeddings.table, {})
+    row = leakage(known, ["camera"]).iloc[0]
+    assert (row["accuracy"], row["high"]) == (1, 1)
+    assert row["low"] == pytest.approx(1 - 3 / row["identities"])
 
 
 def test_controls_stay_near_chance(found: pd.DataFrame) -> None:
@@ -173,6 +184,13 @@ def test_bias_by_hand() -> None:
     assert found.chance == pytest.approx((0.75 + 0.75 + 0.25) / 3)
     assert found.low <= found.share <= found.high
     assert "66.7 %" in str(found)
+    assert (found.queries, found.identities) == (3, 2)
+    everyone = [table.assign(top_colour="red") for table in (query, gallery)]
+    # nothing but agreement: 3 / 2 people, so the lower end is 0
+    assert bias(result, plain, *everyone) == Bias("top_colour", 1.0, 0.0, 1.0, 1.0, 4, 2)
+    for change in ({"cells": "view"}, {"shots": Shots(draws=2)}):
+        with pytest.raises(ValueError, match="a query has several first matches"):
+            bias(result, replace(plain, **change), query, gallery)
     # without the own person q0 and q1 see one red and one blue, q2 sees two red
     strangers = Protocol("strangers", hit=same("identity"), skip=same("identity"))
     assert bias(result, strangers, query, gallery).chance == pytest.approx((0.5 + 0.5 + 0.0) / 3)

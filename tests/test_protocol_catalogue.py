@@ -73,6 +73,9 @@ EXPECTED: dict[str, tuple[str, str, str]] = {
     "cross-activity/view+@1": ("shss.h", "hsh.ss", STRANGER),
     "cross-activity/view-@1": ("shss.h", "hsh.ss", ".ss.s."),
     "cross-activity/clothes-change@1": ("ssss.h", "hss.ss", ".ss.s."),
+    "other-views@1": ("shh..h", "hss..h", STRANGER),
+    "view-cells@1": ("shhssh", "hss..h", ".ss..."),
+    "whole-gallery@1": EVERYTHING,
     "casia-b/nm@1": ("shhss-", NOBODY, NOBODY),
     "casia-b/bg@1": (NOBODY, "hss..-", NOBODY),
     "casia-b/cl@1": (NOBODY, NOBODY, ".ss..-"),
@@ -191,7 +194,8 @@ def test_every_protocol_has_a_source_a_version_and_its_rules(name: str) -> None:
     assert len(protocol.source) > 20
     assert protocol.ap == ("trapezoid" if name in TRAPEZOID else "step")
     assert (protocol.shots is not None) == (name in SINGLE_SHOT)
-    assert protocol.cells == ("view" if name in FAMILY or name.startswith("casia-b/") else "")
+    in_cells = name in FAMILY or name.startswith("casia-b/") or name == "view-cells@1"
+    assert protocol.cells == ("view" if in_cells else "")
 
 
 def test_each_silent_gait_protocol_is_asked_somewhere() -> None:

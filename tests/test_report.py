@@ -14,10 +14,12 @@ import torch
 from scipy.stats import hypergeom
 
 from unbraid.data.protocols import CAMERA_CHANGE
+from unbraid.protocol import Protocol, same
 from unbraid.report import Check, Evidence, facts, report, scatter_pictures, strip_pictures
 from unbraid.report import pictures as module
 from unbraid.report import write as writing
 from unbraid.report.evidence import cmc, cmc_chance, summary
+from unbraid.report.gather import _biases
 from unbraid.result import Result
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.viz import Picture, Shot, Strip, ranked_strips
@@ -235,6 +237,18 @@ def test_numbers_on_the_page_are_those_of_the_json(tmp_path: Path) -> None:
     assert [row[3][0] for row in check[1:]] == ["\u2713 passed", "\u2717 failed", "reported only"]
 
 
+def test_the_page_says_who_takes_part_what_is_drawn_and_what_has_no_features(tmp_path: Path) -> None:
+    drawn = result(
+        shots="1 item(s) per identity, mean of 3 draws (seed 0)", draws=3, query_items="camera in ['a']", zero_items=2
+    )
+    _, page, _ = write(full(results={"plain": result(), "drawn": drawn}), tmp_path)
+    assert "; AP by step." in page.text
+    assert "gallery of 1 item(s) per identity, mean of 3 draws (seed 0); queries: camera in ['a']." in page.text
+    assert [row[8][-1] for row in page.tables[0][1:]] == ["4 mated pairs", "4 mated pairs in 3 draws"]
+    assert "drawn: warning: the features of 2 item(s) are all zero" in page.text
+    assert "plain: warning" not in page.text
+
+
 def test_worst_queries_are_sorted_and_have_a_mate(tmp_path: Path) -> None:
     _, page, told = write(full(), tmp_path)
     assert [row["key"] for row in told["results"][0]["worst"]] == ["q1", "q0", "q3"]
@@ -288,6 +302,27 @@ def test_summary_names_protocol_interval_chance_and_counts() -> None:
         "(chance 4.6 %), for 3 queries of 3 identities in a gallery of 30."
     )
     assert "interval" not in summary(full(results={"ours": result(mean_ap_interval=(NAN, NAN))}))
+
+
+def test_bias_is_a_check_or_the_reason_why_there_is_none() -> None:
+    plain = Protocol("clothes-change@1", hit=same("identity"), skip=same("key"))
+    celled = replace(plain, name="clothes-change/cells@1", cells="view")
+    query, gallery = (
+        pd.DataFrame(
+            {"key": [f"{side}{n + (side == 'g')}" for n in range(4)], "identity": list("abca"), "top_colour": "red"}
+        )
+        for side in "qg"
+    )
+    results = {"one": result(protocol=plain.name), "two": result(protocol=celled.name), "three": result()}
+    checks = _biases(results, {p.name: p for p in (plain, celled, CAMERA_CHANGE)}, query, gallery, 0)
+    assert [check.name.split(":")[0] for check in checks] == ["bias of one", "bias of two"]
+    # no error among the 4 identities of the table, one of them unknown: down to 1 - 3 / 4
+    assert (checks[0].value, checks[0].expected) == (
+        "100.0 % (25.0 to 100.0), 4 queries of 4 identities",
+        "by chance 100.0 %",
+    )
+    assert str(checks[1].value).startswith("not reported: protocol 'clothes-change/cells@1' averages cells")
+    assert _biases(results, {}, query.drop(columns="top_colour"), gallery, 0) == []
 
 
 def test_cmc_and_its_chance() -> None:

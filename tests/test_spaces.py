@@ -1,12 +1,14 @@
 """Spaces and embeddings: what they refuse, and what survives a file."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from unbraid.spaces import Embeddings, Spaces
+from unbraid.spaces import Embeddings, Spaces, is_synthetic
 
 
 def make() -> Embeddings:
@@ -88,6 +90,28 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
     (folder / "spaces.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is damaged"):
         Embeddings.load(folder)
+    make().save(folder)
+    (folder / "origin.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"e is damaged \(no facts in origin\.json"):
+        Embeddings.load(folder)
     (folder / "origin.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"no origin\.json"):
         Embeddings.load(folder)
+
+
+def test_what_is_wrong_with_the_numbers_of_a_folder_names_the_folder(tmp_path: Path) -> None:
+    folder = make().save(tmp_path / "query")
+    features = make().spaces["identity"].clone()
+    features[1, 0, 0] = float("nan")
+    save_file({"identity": features}, folder / "spaces.safetensors")
+    with pytest.raises(ValueError, match=r"query: space 'identity', shape \(3, 2, 2\), is not finite, first in row 1"):
+        Embeddings.load(folder)
+
+
+def test_synthetic_is_read_whatever_wrote_it(tmp_path: Path) -> None:
+    folder = make().save(tmp_path / "e")
+    for written, meant in ((True, True), (False, False), ("True", True)):
+        facts = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+        (folder / "origin.json").write_text(json.dumps({**facts, "synthetic": written}), encoding="utf-8")
+        assert is_synthetic(Embeddings.load(folder).origin) is meant
+    assert is_synthetic({}) is None

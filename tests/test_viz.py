@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib._pylab_helpers import Gcf
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -180,6 +181,23 @@ def test_cmc_draws_every_curve_and_names_rank_one() -> None:
     image = pixels(picture)
     assert all(len(where(image, rgb(colour))[0]) > 200 for colour in COLOURS[:2])
     assert "ours 50.0 %, other 25.0 %" in picture.alt
+
+
+def test_a_line_of_a_cmc_chart_looks_like_its_key_and_lies_above_the_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("unbraid.viz.charts.png_of", lambda figure: drawn.append(figure) or b"")
+    cmc_curves({"none": [0.0] * 5, "all": [1.0] * 5}, chance={"chance, a": [0.1] * 5, "chance, b": [0.2] * 5})
+    axes = drawn[0].axes[0]
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert words == ["none", "all", "chance, a", "chance, b"]
+    looks = [(line.get_color(), line.get_linestyle(), line._unscaled_dash_pattern) for line in axes.lines]
+    keys = axes.get_legend().get_lines()
+    assert looks == [(key.get_color(), key.get_linestyle(), key._unscaled_dash_pattern) for key in keys]
+    assert len({str(look) for look in looks}) == 4
+    spines = max(spine.get_zorder() for spine in axes.spines.values())
+    assert all(line.get_zorder() > spines and not line.get_clip_on() for line in axes.lines[:2])
+    with pytest.raises(ValueError, match="at most 6 chance curves; got 7"):
+        cmc_curves({"ours": [0.5]}, chance={str(number): [0.1] for number in range(7)})
 
 
 def test_leakage_bars_have_the_length_of_their_value() -> None:

@@ -11,10 +11,10 @@ from scipy.stats import norm
 
 from tests.test_figures import BIG
 from tests.test_verify import MANY
-from unbraid.data.protocols import CAMERA_CHANGE
+from unbraid.data.protocols import CAMERA_CHANGE, PLAIN
 from unbraid.evaluate import evaluate
 from unbraid.report import Evidence, report
-from unbraid.report.evidence import cmc, cmc_band
+from unbraid.report.evidence import cmc, cmc_band, cmc_chance
 from unbraid.report.pictures import cmc_picture, det_picture
 from unbraid.verify import verify
 from unbraid.viz import Det, det_curves
@@ -74,6 +74,30 @@ def test_perfect_and_tiny_curves_are_drawn() -> None:
     assert "Band" not in picture.caption
 
 
+def test_without_an_error_the_curve_runs_along_the_edge(drawn: list[Figure]) -> None:
+    """FNMR 100 % at low FMR, then 0: both on the axis, numbered, with the band around them."""
+    fmr, fnmr = np.array([1.0, 0.2, 0.2, 0.01, 0.0]), np.array([0.0, 0.0, 1.0, 1.0, 1.0])
+    band = np.array([[0.01, 0.9, 1.0], [0.1, 0.9, 1.0]])
+    picture = det_curves({"jump": Det(fmr, fnmr, band, 0.2, 0.01, ("x",)), "other": curve()})
+    assert "Along an edge" in picture.caption
+    axes = drawn[0].axes[0]
+    y = np.asarray(axes.lines[0].get_ydata())
+    low, high = axes.get_ylim()
+    assert low < y.min() < low + 0.1 < high - 0.1 < y.max() < high
+    numbers = {text.get_text(): at for text, at in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)}
+    assert (numbers["0"], numbers["100"]) == pytest.approx((y.min(), y.max()))
+    assert np.diff(sorted(numbers.values())).min() > 0.2, "no number touches another"
+    assert "Along an edge" not in det_curves({"other": curve()}).caption
+    assert "100" not in [text.get_text() for text in drawn[1].axes[0].get_yticklabels()]
+
+
+def test_the_mark_is_explained_where_it_is_seen(drawn: list[Figure]) -> None:
+    det_curves({"ours": curve()})
+    det_curves({"perfect": replace(curve(), fmr=np.array([1.0, 0]), fnmr=np.zeros(2), eer=0.0)})
+    words = [[text.get_text() for text in figure.axes[0].get_legend().get_texts()] for figure in drawn]
+    assert words == [["ours", "chance", "equal error rate"], ["perfect", "chance"]]
+
+
 def test_wrong_curves_are_named() -> None:
     with pytest.raises(ValueError, match="shows 1 to 12 curves; got 0"):
         det_curves({})
@@ -88,6 +112,8 @@ def test_the_picture_of_a_verification_says_its_protocol_and_counts() -> None:
         f"camera-change@1, {result.genuine} genuine pairs of {result.genuine_identities} identities" in picture.caption
     )
     assert f"{result.impostors} impostor pairs" in picture.caption
+    low, high = result.eer_interval
+    assert f"equal error rate {100 * result.eer:.2f} % ({100 * low:.2f} to {100 * high:.2f})" in picture.caption
     assert "Synthetic" not in picture.caption
     assert "Synthetic" in det_picture({"ours": replace(result, synthetic=True)}).caption
 
@@ -119,6 +145,27 @@ def test_cmc_band_is_the_interval_of_the_table_and_cells_are_weighed() -> None:
     assert cmc(celled)[19] == pytest.approx(celled.rank_20)
     assert "camera-change@1" not in cmc_picture({"x": result}).alt
     assert cmc_picture({"x": result}).png[:4] == b"\x89PNG"
+
+
+def test_the_band_of_a_perfect_curve_is_that_of_the_rule_of_three() -> None:
+    result = evaluate(*MANY, CAMERA_CHANGE)
+    people = result.table.loc[result.table["first"] > 0, "identity"].nunique()
+    perfect = replace(result, table=result.table.assign(first=result.table["first"].clip(upper=1)))
+    low, high = cmc_band(perfect)
+    assert (low.tolist(), high.tolist()) == (pytest.approx([1 - 3 / people] * 20), [1.0] * 20)
+    low, high = cmc_band(replace(result, table=result.table.assign(first=result.table["first"] * 1000)))
+    assert (low.tolist(), high.tolist()) == ([0.0] * 20, pytest.approx([3 / people] * 20))
+
+
+def test_results_of_one_protocol_share_a_chance_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, list[float]]] = []
+    monkeypatch.setattr("unbraid.report.pictures.cmc_curves", lambda curves, *, chance, **_: seen.append(chance))
+    ours, other = evaluate(*MANY, CAMERA_CHANGE), evaluate(*MANY, PLAIN)
+    cmc_picture({"a": ours, "b": ours})
+    cmc_picture({"a": ours, "b": ours, "c": other})
+    assert [list(one) for one in seen] == [["chance"], ["chance, camera-change@1", "chance, plain@1"]]
+    assert seen[1]["chance, plain@1"] == cmc_chance(other)
+    assert seen[0]["chance"] == cmc_chance(ours)
 
 
 def test_shares_that_round_above_one_are_one() -> None:

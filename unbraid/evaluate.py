@@ -18,7 +18,7 @@ from unbraid.ranking import Block, Ranking, TensorBlock, rank, rows_per_block
 from unbraid.result import Result
 from unbraid.search import MEMORY, Scoring, Similarity, scorer, slices
 from unbraid.spaces import Embeddings, Spaces, is_synthetic
-from unbraid.trials import numbered
+from unbraid.trials import guarded, numbered
 
 
 def evaluate(
@@ -39,8 +39,8 @@ def evaluate(
     seed: of the bootstrap. synthetic: None takes it from the embeddings' origin ('synthetic': 'true' or 'false').
     memory: bytes of working memory, beside the embeddings and the labels.
 
-    Raises ValueError when no query has a mate, spaces differ in width or scores are not finite; KeyError for a space
-    or label that is missing.
+    Raises ValueError when a side is empty, no query has a mate, spaces differ in width or scores are not finite;
+    KeyError for a space or label that is missing.
 
     Example:
         result = evaluate(query, gallery, CAMERA_CHANGE)
@@ -63,21 +63,22 @@ def evaluate(
         )
     mated = ranking.mated
     groups = people[rows.query][mated]
+    identities = len(np.unique(groups))
     weights = rows.weights(mated)
 
     def mean(values: NDArray[Any]) -> float:
         return float((weights * values[mated]).sum() / weights.sum())
 
     def interval(values: NDArray[Any]) -> Interval:
-        return bootstrap(values[mated].astype(float), groups, seed=seed, weights=weights)
+        drawn = bootstrap(values[mated].astype(float), groups, seed=seed, weights=weights)
+        return guarded(mean(values), drawn, identities)
 
     if tally is not None:
         figures = tally.figures(ranking, seed=seed)
     else:
         asked = len(np.unique(rows.query[mated]))
-        found = rank_figure(
-            mean(ranking.first <= RANK), interval(ranking.first <= RANK), asked, len(np.unique(groups)), rows.gallery
-        )
+        within = ranking.first <= RANK
+        found = rank_figure(mean(within), interval(within), asked, identities, rows.gallery)
         figures = refused(
             f"the protocol averages cells of {protocol.cells}; `unbraid verify` and `unbraid identify` pool them"
             if protocol.cells
@@ -95,9 +96,12 @@ def evaluate(
         space=space,
         cells=protocol.cells,
         shots=str(protocol.shots or ""),
+        draws=protocol.shots.draws if protocol.shots else 1,
+        query_items=str(protocol.query),
+        gallery_items=str(protocol.gallery),
         queries=len(query),
         without_mate=len(query) - len(np.unique(rows.query[mated])),
-        identities=len(np.unique(groups)),
+        identities=identities,
         gallery=rows.gallery,
         distractors=int(gallery.table["identity"].isna().sum()),
         pairs=int(ranking.hits.sum()),
@@ -112,6 +116,7 @@ def evaluate(
         rank_20=mean(ranking.first <= 20),
         mean_inp=mean(ranking.inp),
         figures=figures,
+        zero_items=zero_items(query, gallery, space),
         synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin={
             f"{side} {name}": value
@@ -135,18 +140,34 @@ def compare(
 
     Arguments and errors are those of `evaluate`, but that it is no error when no query has a mate.
     """
-    on_device = query.spaces[space].device.type != "cpu" and not isinstance(similarity, Scoring)
-    make = device_blocks if on_device else blocks
-    return rank(make(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
+    device = query.spaces[space].device
+    if device.type == "cpu" or isinstance(similarity, Scoring):
+        return rank(blocks(query, gallery, protocol, similarity, space, memory), ap=protocol.ap)
+    # scores that stay where they are made are counted there
+    parts = _scored(query, gallery, protocol, similarity, space, memory, device)
+    return rank((TensorBlock(scores, hit, skip) for scores, hit, skip in parts), ap=protocol.ap)
 
 
 def sides(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tuple[Embeddings, Embeddings]:
-    """The items of both sides that take part in a protocol. Raises as `Where.rows`."""
+    """The items of both sides that take part in a protocol. Raises ValueError for an empty side, and as `Where.rows`,
+    which names the labels that leave nobody."""
+    empty = [name for name, side in (("query", query), ("gallery", gallery)) if not len(side)]
+    if empty:
+        raise ValueError(
+            f"the {' and the '.join(empty)} side is empty before the protocol chooses anyone by labels: there are "
+            f"{len(query)} queries and {len(gallery)} gallery items, and both must be at least 1"
+        )
     rows = protocol.query.rows(query.table, "query"), protocol.gallery.rows(gallery.table, "gallery")
     return tuple(  # type: ignore[return-value]
         side if len(chosen) == len(side) else side.take(chosen.tolist())
         for side, chosen in zip((query, gallery), rows, strict=True)
     )
+
+
+def zero_items(query: Embeddings, gallery: Embeddings, space: str) -> int:
+    """How many items of both sides have a space that is zero everywhere, so that no direction tells who they are."""
+    # `any` reduces without a copy of the features
+    return sum(int((~side.spaces[space].flatten(1).any(dim=1)).sum()) for side in (query, gallery))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,9 +225,9 @@ def _ranked(
             parts.append(replace(ranking, best=best))
             rows.append((asked, np.full(len(asked), draw), own, np.full(len(asked), value)))
     if not parts:
-        raise ValueError(
-            f"protocol {protocol.name!r}: query and gallery have one {protocol.cells} only; it compares different ones"
-        )
+        known = gallery.table[protocol.cells].dropna().astype(str).unique()
+        alone = f"query and gallery have {known[0]!r} only" if len(known) else "the gallery has no known one"
+        raise ValueError(f"protocol {protocol.name!r} compares different values of {protocol.cells!r}, but {alone}")
     joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Ranking)}
     whose, which, own, values = (np.concatenate(part) for part in zip(*rows, strict=True))
     return Ranking(**joined), _Rows(whose, which, own, values, len(draws[0]))
@@ -241,20 +262,6 @@ def blocks(
     """
     parts = _scored(query, gallery, protocol, similarity, space, memory, torch.device("cpu"))
     return (Block(scores.numpy(), hit, skip) for scores, hit, skip in parts)
-
-
-def device_blocks(
-    query: Embeddings,
-    gallery: Embeddings,
-    protocol: Protocol,
-    similarity: Similarity | Scoring,
-    space: str,
-    memory: int,
-) -> Iterator[TensorBlock]:
-    """The same with scores that stay on the device of the query's space, to be counted there."""
-    device = query.spaces[space].device
-    parts = _scored(query, gallery, protocol, similarity, space, memory, device)
-    return (TensorBlock(scores, hit, skip) for scores, hit, skip in parts)
 
 
 def _scored(

@@ -6,7 +6,7 @@ Source: the three figures that the FarSight system (IARPA BRIAR programme) repor
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -48,11 +48,6 @@ class Figure:
     against: int
     words: str
     reason: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every field in plain types; a NaN becomes None."""
-        between = None if self.interval is None else [None if math.isnan(end) else end for end in self.interval]
-        return {**asdict(self), "interval": between}
 
     def __str__(self) -> str:
         if self.value is None or self.interval is None:

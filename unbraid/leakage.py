@@ -17,6 +17,7 @@ from unbraid.progress import track
 from unbraid.protocol import Protocol, need, same
 from unbraid.result import Result
 from unbraid.spaces import Embeddings
+from unbraid.trials import guarded, numbered
 
 # Inverse strengths of the quadratic penalty that the probe chooses from, on people it is not trained on.
 STRENGTHS = (1e-4, 1e-2, 1.0)
@@ -38,7 +39,8 @@ def leakage(embeddings: Embeddings, labels: Sequence[str], *, seed: int = 0) -> 
     'identity', probe 'nearest': share of items whose nearest other item by cosine, taken from another camera where
     the table has more than one, is the same person; people seen only once leave the mean.
 
-    Columns: space, label, probe; accuracy with low, high (95 % bootstrap interval over tested identities);
+    Columns: space, label, probe; accuracy with low, high (95 % bootstrap interval over tested identities, that of the
+    rule of 3 where the accuracy is 0 or 1);
     balanced (mean over classes of the accuracy in a class); chance ('linear': always the commonest class of the
     training half; 'nearest': a random neighbour); shuffled (accuracy after training, or naming people, with labels
     in random order: what the probe finds where there is nothing to find); classes; train, test: numbers of items;
@@ -76,18 +78,24 @@ def leakage(embeddings: Embeddings, labels: Sequence[str], *, seed: int = 0) -> 
 
 @dataclass(frozen=True)
 class Bias:
-    """How often the nearest gallery item looks like the query in one respect. share, low, high, chance in 0..1."""
+    """How often the nearest gallery item looks like the query in one respect. share, low, high, chance in 0..1.
+
+    queries, identities: those counted, an unknown identity as one of its own.
+    """
 
     label: str
     share: float
     low: float
     high: float
     chance: float
+    queries: int
+    identities: int
 
     def __str__(self) -> str:
         return (
             f"bias: {100 * self.share:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}) of the first matches have "
-            f"the query's {self.label}, by chance {100 * self.chance:.1f} %"
+            f"the query's {self.label}, by chance {100 * self.chance:.1f} %; {self.queries} queries of "
+            f"{self.identities} identities"
         )
 
 
@@ -102,13 +110,20 @@ def bias(
 ) -> Bias:
     """Share of the queries whose best gallery item, right or wrong, has the query's value of a label.
 
-    Where the protocol asks for other clothes, a method that goes by clothes shows itself here: it finds the query's
-    colour on other people. query, gallery: the label tables that `result` was made from, by `protocol`.
+    Queries without a mate count too: their first match is made in the same way. Where the protocol asks for other
+    clothes, a method that goes by clothes shows itself here: it finds the query's colour on other people.
+    query, gallery: the label tables that `result` was made from, by `protocol`.
     chance: the same share for an item drawn at random from those that the protocol does not skip. low, high: 95 %
-    bootstrap interval over identities.
-    Raises KeyError when a table lacks the label and ValueError when no query has both a best item and the label.
+    bootstrap interval over identities, that of the rule of 3 where the share is 0 or 1.
+    Raises KeyError when a table lacks the label and ValueError when no query has both a best item and the label, and
+    for a protocol that averages cells or draws its gallery: there a query has many first matches, and no one chance.
     Source: not in the papers.
     """
+    if protocol.cells or protocol.shots:
+        many = (
+            f"averages cells of different {protocol.cells}" if protocol.cells else "draws its gallery again and again"
+        )
+        raise ValueError(f"protocol {protocol.name!r} {many}, so a query has several first matches")
     for side, table in (("query", query), ("gallery", gallery)):
         need(table, side, label)
     of_query, of_gallery = (table.set_index("key")[label] for table in (query, gallery))
@@ -119,10 +134,11 @@ def bias(
     if not known.any():
         raise ValueError(f"no query has a best gallery item and a {label!r}; there is nothing to count")
     same_value = (asked == found)[known].astype(float)
-    people = pd.factorize(rows["identity"][known])[0].astype(np.int64)
-    low, high = bootstrap(same_value, people, seed=seed)
+    people, _ = numbered(rows["identity"][known], rows["identity"][:0])
+    share, number = float(same_value.mean()), len(np.unique(people))
+    low, high = guarded(share, bootstrap(same_value, people, seed=seed), number)
     chance = _agreement(protocol, query, gallery, label).reindex(rows["key"][known]).mean()
-    return Bias(label, float(same_value.mean()), low, high, float(chance))
+    return Bias(label, share, low, high, float(chance), len(same_value), number)
 
 
 def _agreement(protocol: Protocol, query: pd.DataFrame, gallery: pd.DataFrame, label: str) -> pd.Series:
@@ -230,6 +246,6 @@ def _nearest(embeddings: Embeddings, space: str, seed: int) -> dict[str, Any]:
 
 def _scores(right: Floats, classes: Integers, people: Integers, seed: int) -> dict[str, float]:
     """Accuracy with interval and balanced accuracy. right: N, 1.0 where correct."""
-    low, high = bootstrap(right, people, seed=seed)
+    low, high = guarded(float(right.mean()), bootstrap(right, people, seed=seed), len(np.unique(people)))
     balanced = pd.Series(right).groupby(classes).mean().mean()
     return {"accuracy": float(right.mean()), "low": low, "high": high, "balanced": float(balanced)}

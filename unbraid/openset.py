@@ -1,18 +1,17 @@
 """How well a person is found who may not be there: searches with and without a mate in the gallery."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unbraid.evaluate import zero_items
 from unbraid.method import cosine
 from unbraid.pairs import Compared, compared, origin
 from unbraid.protocol import Protocol
 from unbraid.ranking import rank
-from unbraid.result import plain
+from unbraid.result import Told, marked, taking_part, zero_warning
 from unbraid.search import MEMORY, Similarity
 from unbraid.searches import NonMated, Searches, SearchPoint, drawn_rates
 from unbraid.spaces import Embeddings, is_synthetic
@@ -23,12 +22,13 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class OpenSet:
+class OpenSet(Told):
     """Error rates of one-to-many search, FNIR(N, R, T) and FPIR(N, T) of ISO/IEC 19795. Rates are in 0..1.
 
     A mated search fails unless a hit is among the first R candidates and scores at least T. A non-mated search fails
     when any candidate scores at least T. Candidates are gallery items, not people; ties go by gallery index.
-    protocol, hit, skip, space, synthetic, origin: as in `verify.Verification`. rank: R.
+    protocol, hit, skip, query_items, gallery_items, space, zero_items, synthetic, origin: as in `verify.Verification`.
+    rank: R.
     queries, gallery: items of each side; gallery is N. enrolled: known identities in the gallery.
     non_mated: 'without mate': the queries without a possible hit; 'mates removed': every query, a second time, against
     the gallery without its hits.
@@ -58,28 +58,23 @@ class OpenSet:
     points: tuple[SearchPoint, ...]
     synthetic: bool | None
     origin: Mapping[str, str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every field in plain types; a NaN becomes None."""
-        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "points"}
-        found["points"] = [{name: plain(value) for name, value in asdict(point).items()} for point in self.points]
-        return found
-
-    def to_json(self) -> str:
-        """`as_dict` as JSON text."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
+    query_items: str
+    gallery_items: str
+    zero_items: int
 
     def __str__(self) -> str:
         lines = [
-            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; space '{self.space}'; open set, R = {self.rank}",
+            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; space '{self.space}'; open set, R = {self.rank}"
+            + taking_part(self.query_items, self.gallery_items),
             f"{self.queries} queries; {self.mated} mated searches of {self.mated_identities} identities; "
             f"{self.searches} non-mated ({self.non_mated}) of {self.identities}; gallery of {self.gallery} items, "
             f"{self.enrolled} identities" + (f"; {self.empty} queries with nothing to search" if self.empty else ""),
             "                          %     95 % interval",
             f"{f'rank-{self.rank}':<20}{row(self.found, self.found_interval)}",
             *map(str, self.points),
+            *zero_warning(self.zero_items),
         ]
-        return ("SYNTHETIC data; says nothing about real people\n" if self.synthetic else "") + "\n".join(lines)
+        return marked(self.synthetic, lines)
 
 
 def identify(
@@ -157,6 +152,9 @@ def identify(
         points=tuple(searches.point(fpir, refused[fpir], rates, people) for fpir in fpirs),
         synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
         origin=origin(query, gallery),
+        query_items=str(protocol.query),
+        gallery_items=str(protocol.gallery),
+        zero_items=zero_items(pairs.query, pairs.gallery, space),
     )
 
 

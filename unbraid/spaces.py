@@ -129,9 +129,15 @@ class Embeddings:
             origin: dict[str, str] = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder} is damaged ({error}); run `unbraid extract` again") from error
+        if not isinstance(origin, dict) or "key" not in table.columns:
+            raise ValueError(f"{folder} is damaged (no facts in origin.json, or no keys); run `unbraid extract` again")
         if origin.get("keys") != _hash_keys(table):
             raise ValueError(f"{folder}: table.parquet is not the table these embeddings were made with; extract again")
-        return cls(Spaces(tensors), table, origin)
+        try:
+            # whoever wrote facts in other types, such as true, meant them as text
+            return cls(Spaces(tensors), table, {name: str(value) for name, value in origin.items()})
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from error
 
 
 def _hash_keys(table: pd.DataFrame) -> str:

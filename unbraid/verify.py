@@ -1,18 +1,17 @@
 """How well one pair of tracklets tells whether they show one person: embeddings and a protocol give error rates."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unbraid.evaluate import zero_items
 from unbraid.method import cosine
 from unbraid.pairs import Census, Compared, compared, origin
 from unbraid.protocol import Protocol
-from unbraid.result import plain
+from unbraid.result import Told, marked, taking_part, zero_warning
 from unbraid.search import MEMORY, Similarity
 from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import EXPECTED_ERRORS, Interval, below, guarded, interval, percent, resampled, row, unsupported
@@ -45,11 +44,11 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class Verification:
+class Verification(Told):
     """Error rates of comparing one with one, over all pairs that the protocol does not skip. Rates are in 0..1.
 
-    protocol, hit, skip, space, synthetic, origin: as in `evaluate.Result`. Pairs of one cell value are skipped and
-    cells are pooled.
+    protocol, hit, skip, query_items, gallery_items, space, zero_items, synthetic, origin: as in `result.Result`. Pairs
+    of one cell value are skipped and cells are pooled.
     queries, gallery, identities: items of each side, known identities among the queries.
     genuine: pairs that are hits; genuine_identities: query identities that have one.
     impostors: pairs that are not; identity_pairs: pairs of different people among them, A with B once; an item of
@@ -89,20 +88,14 @@ class Verification:
     origin: Mapping[str, str]
     det: pd.DataFrame
     band: pd.DataFrame
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every field but the DET curve, in plain types; a NaN becomes None."""
-        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("det", "band", "points")}
-        found["points"] = [{name: plain(value) for name, value in asdict(point).items()} for point in self.points]
-        return found
-
-    def to_json(self) -> str:
-        """`as_dict` as JSON text."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
+    query_items: str
+    gallery_items: str
+    zero_items: int
 
     def __str__(self) -> str:
         lines = [
-            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; space '{self.space}'; verification",
+            f"{self.protocol}: hit = {self.hit}; skip = {self.skip}; space '{self.space}'; verification"
+            + taking_part(self.query_items, self.gallery_items),
             f"{self.queries} queries of {self.identities} identities, {self.gallery} gallery items; {self.genuine} "
             f"genuine pairs of {self.genuine_identities} identities; {self.impostors} impostor pairs of "
             f"{self.identity_pairs} pairs of people, {self.unknown} with an unknown identity",
@@ -116,7 +109,7 @@ class Verification:
                 f"{self.same_identity} impostor pairs show one identity: the rules neither hit nor skip them, "
                 f"so every FMR here is too high"
             )
-        return ("SYNTHETIC data; says nothing about real people\n" if self.synthetic else "") + "\n".join(lines)
+        return marked(self.synthetic, [*lines, *zero_warning(self.zero_items)])
 
 
 def verify(
@@ -202,6 +195,9 @@ def verify(
         origin=origin(query, gallery),
         det=_det(found),
         band=pd.DataFrame([(fmr, *at(fmr)[2]) for fmr in band], columns=["fmr", "low", "high"]),
+        query_items=str(protocol.query),
+        gallery_items=str(protocol.gallery),
+        zero_items=zero_items(pairs.query, pairs.gallery, space),
     )
 
 

@@ -56,6 +56,15 @@ def test_colours_find_people_who_keep_their_clothes(people: Path) -> None:
     assert "grey world on" in other.origin["recipe"]
 
 
+def test_rendered_people_stay_synthetic(people: Path) -> None:
+    benchmark = read(people)
+    rendered, real, unknown = (colour_embeddings(benchmark.query, synthetic=one) for one in (True, False, None))
+    assert evaluate(rendered, rendered, PLAIN).synthetic is True
+    assert str(evaluate(rendered, rendered, PLAIN)).startswith("SYNTHETIC")
+    assert evaluate(real, real, PLAIN).synthetic is False
+    assert evaluate(unknown, unknown, PLAIN).synthetic is None
+
+
 def test_wrong_input_is_named(people: Path, tmp_path: Path) -> None:
     query = read(people).query
     with pytest.raises(ValueError, match="at least 1; got 0 stripes"):

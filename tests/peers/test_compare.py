@@ -10,14 +10,15 @@ import torch
 
 from tests.peers.hands import people, six
 from tests.peers.test_market import rows
-from unbraid.data.protocols import CAMERA_CHANGE, CROSS_ACTIVITY, PLAIN
+from unbraid.data.protocols import CAMERA_CHANGE, CROSS_ACTIVITY, PLAIN, VIEW_CELLS
 from unbraid.evaluate import evaluate
 from unbraid.peers import compare_rules
 from unbraid.peers.compare import PEERS, defaults
 from unbraid.peers.distances import SIMILARITIES
-from unbraid.peers.gait import VIEW_CELLS
 from unbraid.peers.habits import Habits
 from unbraid.peers.reasons import chain
+from unbraid.protocol import Shots, Where
+from unbraid.spaces import Embeddings, Spaces
 from unbraid.verify import verify
 
 SIDES = people(3, parts=2)
@@ -46,6 +47,38 @@ def test_memory_does_not_change_the_numbers() -> None:
         for name in ("rank_1", "rank_5", "rank_10", "mean_ap", "mean_inp", "counted"):
             assert one[name] == (None if two[name] is None else pytest.approx(two[name])), (one["rule"], name)
     assert small["rates"] == large["rates"]
+
+
+def test_headers_say_who_takes_part_and_what_is_drawn() -> None:
+    chosen = replace(CAMERA_CHANGE, name="some@1", query=Where({"camera": ("c0",)}), gallery=Where({"view": ("000",)}))
+    drawn = replace(PLAIN, name="drawn@1", shots=Shots(draws=3))
+    found = compare_rules(*SIDES, protocols=[chosen, drawn], rates=False)
+    assert found.headers["some@1"].endswith("; queries: camera in ['c0']; gallery: view in ['000']")
+    assert found.headers["drawn@1"].endswith("; gallery of 1 item(s) per identity, mean of 3 draws (seed 0)")
+    assert found.headers["some@1"] in str(found)
+    assert found.as_dict()["headers"]["drawn@1"] == found.headers["drawn@1"]
+
+
+def test_perfect_scores_have_an_interval_and_zero_features_a_warning() -> None:
+    query, gallery = people(3)
+    names = sorted({*query.table["identity"].dropna(), *gallery.table["identity"].dropna()})
+    sides = []
+    for side in (query, gallery):
+        where = [names.index(one) if isinstance(one, str) else -1 for one in side.table["identity"]]
+        features = torch.cat([torch.eye(len(names)), torch.zeros(1, len(names))])[where]
+        sides.append(Embeddings(Spaces({"identity": features}), side.table, {}))
+    found = compare_rules(*sides, protocols=[CAMERA_CHANGE], rates=False)
+    result = evaluate(*sides, CAMERA_CHANGE)
+    assert found.rows[0].rank_1 == 1
+    assert found.rows[0].intervals["rank-1"] == pytest.approx((1 - 3 / result.identities, 1))
+    assert found.zero_items == gallery.table["identity"].isna().sum() > 0
+    assert str(found).endswith("nothing tells them apart")
+
+
+def test_an_empty_side_is_said_once() -> None:
+    with pytest.raises(ValueError) as caught:
+        compare_rules(SIDES[0].take([]), SIDES[1])
+    assert str(caught.value).count("the query side is empty") == 1
 
 
 def test_the_seed_decides_the_draws() -> None:

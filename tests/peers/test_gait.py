@@ -6,9 +6,8 @@ import pytest
 from tests.peers.hands import embeddings, people
 from tests.peers.naive import euclidean_distance, means, precision, retrieved, rows_of, same
 from tests.peers.test_market import COLUMNS, rows
-from unbraid.data.protocols import SAME_ACTIVITY
+from unbraid.data.protocols import OTHER_VIEWS, SAME_ACTIVITY, VIEW_CELLS, WHOLE_GALLERY
 from unbraid.peers import compare_rules
-from unbraid.peers.gait import OTHER_VIEWS, VIEW_CELLS, WHOLE_GALLERY
 
 ALL = [VIEW_CELLS, OTHER_VIEWS, WHOLE_GALLERY]
 

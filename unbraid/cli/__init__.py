@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import difflib
 
         near = difflib.get_close_matches(verb, COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         return _fail("", f"no command {verb!r}{hint} Commands: {', '.join(COMMANDS)}")
     try:
         importlib.import_module(f"unbraid.cli.{verb}").run(rest)

@@ -28,19 +28,19 @@ def run(arguments: Sequence[str]) -> None:
 
         Args:
             embeddings: Folder with query/ and gallery/, made by `unbraid extract`.
-            protocols: Names of protocols, such as camera-change@1 clothes-change@1; also other-views@1, view-cells@1
-                and whole-gallery@1, which are those of OpenGait. Default: all that another project has a rule for.
+            protocols: Names of protocols, such as camera-change@1 clothes-change@1 whole-gallery@1. Default: all that
+                another project has a rule for.
             space: The space to compare.
-            rates: Also TPR@FPR and TAR@FAR; takes as long again.
+            rates: Also fast-reid's TPR@FPR beside the true TAR@FAR, under the first protocol that fast-reid has a rule
+                for; takes as long again. --no-rates leaves them out.
             seed: Of single-shot draws and of the resampling that makes the intervals.
             json: Print the result as JSON.
         """
         from unbraid.cli.sides import load
         from unbraid.data.protocols import named
         from unbraid.peers import compare_rules
-        from unbraid.peers.gait import PROTOCOLS
 
-        rules = [PROTOCOLS[name] if name in PROTOCOLS else named(name) for name in protocols]
+        rules = [named(name) for name in protocols]
         query, gallery, _ = load(embeddings, "plain@1")
         result = compare_rules(query, gallery, protocols=rules or None, space=space, rates=rates, seed=seed)
         show(result.as_dict(), str(result), json)

@@ -30,7 +30,8 @@ def run(arguments: Sequence[str]) -> None:
 
         Args:
             embeddings: Folder with query/ and gallery/, made by `unbraid extract`.
-            protocol: Name of a protocol, such as camera-change@1, clothes-change@1 or plain@1.
+            protocol: Name of a protocol, such as camera-change@1, clothes-change@1 or plain@1; a wrong name lists those
+                most like it, `unbraid data list` those of every benchmark.
             fpir: False positive identification rates, between 0 and 1.
             rank: How many candidates are looked at.
             non_mated: Searches for strangers: the queries without a mate, or every query once more with its mates
@@ -42,6 +43,10 @@ def run(arguments: Sequence[str]) -> None:
         from unbraid.cli.sides import load
         from unbraid.openset import identify as verb
 
+        if not fpir:
+            raise ValueError(
+                "--fpir has no value; name false positive identification rates between 0 and 1, such as --fpir 0.01"
+            )
         query, gallery, rules = load(embeddings, protocol)
         kind: Literal["without mate", "mates removed"] = (
             "without mate" if non_mated == "without-mate" else "mates removed"

@@ -28,7 +28,8 @@ def run(arguments: Sequence[str]) -> None:
 
         Args:
             embeddings: Folder with query/ and gallery/, made by `unbraid extract`.
-            protocol: Name of a protocol, such as camera-change@1, clothes-change@1 or plain@1.
+            protocol: Name of a protocol, such as camera-change@1, clothes-change@1 or plain@1; a wrong name lists those
+                most like it, `unbraid data list` those of every benchmark.
             fmr: False match rates, between 0 and 1; 1e-3 is 0.1 %.
             space: The space to compare.
             seed: Of the resampling of people that makes the intervals.
@@ -39,6 +40,8 @@ def run(arguments: Sequence[str]) -> None:
         from unbraid.verify import verify as verb
 
         check_picture(picture)
+        if not fmr:
+            raise ValueError("--fmr has no value; name false match rates between 0 and 1, such as --fmr 1e-2 1e-3")
         query, gallery, rules = load(embeddings, protocol)
         result = verb(query, gallery, rules, space=space, fmrs=fmr, seed=seed)
         if picture is not None:

@@ -27,6 +27,7 @@ def colour_embeddings(
     centre: float = 1.0,
     grey_world: bool = False,
     region: Region = "frame",
+    synthetic: bool | None = None,
 ) -> Embeddings:
     """One vector per tracklet in the space 'identity': no learning, so a floor for every method.
 
@@ -37,15 +38,17 @@ def colour_embeddings(
     frames: at most so many, evenly spread over the tracklet. centre: share of the columns to use, in the middle of
     the frame, where the person is. grey_world: scale the channels of each frame to a common mean first, against
     colour casts of cameras. region: which pixels count, by the tracklet's mask: 'person', 'background' (well away from
-    the person), or all of the 'frame'.
+    the person), or all of the 'frame'. synthetic: whether the pixels were rendered, as `Benchmark.synthetic` knows;
+    kept in the origin, so that results say it. None leaves it open.
 
     Raises ValueError without tracklets, for a region where a tracklet has no mask, for stripes or frames below 1 or a
     frame with fewer rows than stripes, and the errors of `read_frames`.
     Source: not in the papers; D 192 x stripes, N D float32.
 
     Example:
-        query = colour_embeddings(benchmark.query)
-        print(evaluate(query, colour_embeddings(benchmark.gallery), CAMERA_CHANGE))
+        query = colour_embeddings(benchmark.query, synthetic=benchmark.synthetic)
+        gallery = colour_embeddings(benchmark.gallery, synthetic=benchmark.synthetic)
+        print(evaluate(query, gallery, CAMERA_CHANGE))
     """
     if stripes < 1 or frames < 1:
         raise ValueError(f"stripes and frames must be at least 1; got {stripes} stripes and {frames} frames")
@@ -65,6 +68,8 @@ def colour_embeddings(
         "recipe": f"colour histograms, {stripes} stripes, {frames} frames, central {centre:g} of the columns, "
         f"grey world {'on' if grey_world else 'off'}, {region}",
     }
+    if synthetic is not None:
+        origin["synthetic"] = "true" if synthetic else "false"
     return Embeddings(Spaces({"identity": torch.from_numpy(np.stack(rows))}), label_table(tracklets), origin)
 
 

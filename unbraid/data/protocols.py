@@ -14,6 +14,7 @@ _CHANGED = (
 )
 _HERE = "not in a paper; chosen because "
 _ACTIVITY = "DisenQ and ABNet (arXiv 2403.17360), section on protocols"
+_OPENGAIT = "evaluation code of OpenGait"
 
 PLAIN = Protocol(
     "plain@1",
@@ -71,6 +72,26 @@ CROSS_ACTIVITY_AND_CLOTHES = Protocol(
     skip=same("action") | same("camera") | (same("identity") & same("clothes")),
     source=f"{_HERE}a change of clothes and of activity at once asks for neither of them",
 )
+# OpenGait evaluates any gait set by one of these three, whatever its conditions.
+OTHER_VIEWS = Protocol(
+    "other-views@1",
+    hit=same("identity"),
+    skip=same("identity") & same("view"),
+    source=f"{_OPENGAIT}: evaluate_many (CCPG) and cross_view_gallery_evaluation",
+)
+VIEW_CELLS = Protocol(
+    "view-cells@1",
+    hit=same("identity"),
+    skip=never(),
+    cells="view",
+    source=f"{_OPENGAIT}: single_view_gallery_evaluation (CASIA-B, OUMVLP, SUSTech1K)",
+)
+WHOLE_GALLERY = Protocol(
+    "whole-gallery@1",
+    hit=same("identity"),
+    skip=never(),
+    source=f"{_OPENGAIT}: evaluate_rank (Gait3D, FreeGait)",
+)
 
 
 def gait(query_modality: str, gallery_modality: str, condition: str = "") -> Protocol:
@@ -117,6 +138,9 @@ NAMED = {
         CROSS_ACTIVITY,
         CROSS_ACTIVITY_OTHER_CAMERA,
         CROSS_ACTIVITY_AND_CLOTHES,
+        OTHER_VIEWS,
+        VIEW_CELLS,
+        WHOLE_GALLERY,
         *GAIT,
         PLAIN,
     )
@@ -124,7 +148,7 @@ NAMED = {
 
 
 def named(name: str) -> Protocol:
-    """The protocol of that name, here or in a reader of `data.sets`. Raises KeyError with the nearest one and all."""
+    """The protocol of that name, here or in a reader of `data.sets`. Raises KeyError with those most like it."""
     if name in NAMED:
         return NAMED[name]
     # readers build on this module
@@ -132,7 +156,12 @@ def named(name: str) -> Protocol:
 
     known = {**NAMED, **protocols()}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise KeyError(f"no protocol {name!r}{hint} There are {', '.join(known)}")
+        near = difflib.get_close_matches(name, known, n=3)
+        # 'market' or 'casia' are not like any name as a whole, but its beginning
+        near += [one for one in known if name and one.startswith(name.lower()) and one not in near][: 3 - len(near)]
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+        raise KeyError(
+            f"no protocol {name!r}{hint} There are {len(known)}, such as {CAMERA_CHANGE.name}, {CLOTHES_CHANGE.name} "
+            f"and {PLAIN.name}; `unbraid data list` shows those of each benchmark, docs/evaluation.md all of them"
+        )
     return known[name]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from unbraid.evaluate import blocks, evaluate, sides
+from unbraid.evaluate import blocks, evaluate, sides, zero_items
 from unbraid.peers import clothes, gait, market
 from unbraid.peers.distances import SIMILARITIES, simplest, spread_of_lengths
 from unbraid.peers.habits import JUNK, Habits, Peer
@@ -82,12 +82,16 @@ def compare_rules(
         gallery=len(gallery),
         seed=seed,
         synthetic=is_synthetic(query.origin, gallery.origin) if synthetic is None else synthetic,
+        zero_items=zero_items(query, gallery, space),
     )
 
 
 def _header(protocol: Protocol) -> str:
-    cells = f"; mean over cells of different {protocol.cells}" if protocol.cells else ""
-    return f"hit = {protocol.hit}; skip = {protocol.skip}; AP rule {protocol.ap!r}{cells}"
+    parts = [f"hit = {protocol.hit}", f"skip = {protocol.skip}", f"AP rule {protocol.ap!r}"]
+    parts += [f"mean over cells of different {protocol.cells}"] if protocol.cells else []
+    parts += [f"gallery of {protocol.shots}"] if protocol.shots else []
+    choices = (("queries", protocol.query), ("gallery", protocol.gallery))
+    return "; ".join(parts + [f"{side}: {chosen}" for side, chosen in choices if chosen.labels])
 
 
 def _group(query: Embeddings, gallery: Embeddings, protocol: Protocol, space: str, seed: int, memory: int) -> list[Row]:

@@ -3,29 +3,12 @@
 Source: opengait/evaluation/metric.py and evaluator.py of the project; its configurations choose the Euclidean distance.
 """
 
-from collections.abc import Mapping
-
 import pandas as pd
 
+from unbraid.data.protocols import OTHER_VIEWS, VIEW_CELLS, WHOLE_GALLERY
 from unbraid.peers.habits import ALL, Habits, Peer
-from unbraid.protocol import Protocol, never, same
 
-_SOURCE = "evaluation code of OpenGait"
 VIEW = "view"
-
-OTHER_VIEWS = Protocol(
-    "other-views@1", hit=same("identity"), skip=same("identity") & same(VIEW), source=f"{_SOURCE}: evaluate_many"
-)
-WHOLE_GALLERY = Protocol(
-    "whole-gallery@1", hit=same("identity"), skip=never(), source=f"{_SOURCE}: evaluate_rank (Gait3D, FreeGait)"
-)
-VIEW_CELLS = Protocol(
-    "view-cells@1",
-    hit=same("identity"),
-    skip=never(),
-    cells=VIEW,
-    source=f"{_SOURCE}: single_view_gallery_evaluation (CASIA-B, OUMVLP, SUSTech1K)",
-)
 
 CELLS = Peer(
     "OpenGait view cells",
@@ -47,7 +30,6 @@ MANY = Peer("OpenGait CCPG", "evaluate_many", OTHER_VIEWS, ("identity", VIEW), H
 RANK = Peer("OpenGait Gait3D", "evaluate_rank", WHOLE_GALLERY, ("identity",), Habits(distance="part Euclidean"), ALL)
 
 PEERS = (CELLS, CROSS_VIEW, MANY, RANK)
-PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in (OTHER_VIEWS, VIEW_CELLS, WHOLE_GALLERY)}
 
 
 def gap(peer: Peer, query: pd.DataFrame, gallery: pd.DataFrame) -> str:

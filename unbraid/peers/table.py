@@ -64,10 +64,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows by protocol, ours first in each. headers: what each protocol hits and skips. rates: of fast-reid, or empty.
+    """Rows by protocol, ours first in each. headers: what each protocol hits and skips, averages and chooses on each
+    side. rates: of fast-reid, or empty.
 
     space: the embedding space compared. queries, gallery: items of each side. seed: of single-shot draws and intervals.
-    synthetic: True when the pixels were rendered; None when nobody said.
+    synthetic: True when the pixels were rendered; None when nobody said. zero_items: as in `result.Result`.
     """
 
     rows: tuple[Row, ...]
@@ -79,6 +80,7 @@ class Comparison:
     gallery: int
     seed: int
     synthetic: bool | None
+    zero_items: int
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -109,7 +111,10 @@ class Comparison:
                 lines.append(f"{row.rule} ({row.code}) not scored: {row.problem}")
             if not scored:
                 lines += ["", f"{protocol} not scored ({', '.join(row.rule for row in rows)}): {rows[0].problem}"]
-        return "\n".join(lines + self._rates())
+        lines += self._rates()
+        if self.zero_items:
+            lines += ["", f"warning: the features of {self.zero_items} item(s) are all zero: nothing tells them apart"]
+        return "\n".join(lines)
 
     def _rates(self) -> list[str]:
         if not self.rates:

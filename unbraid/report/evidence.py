@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unbraid.intervals import Floats, bootstrap
 from unbraid.result import Result
+from unbraid.trials import guarded
 from unbraid.verify import Verification
 from unbraid.viz import Picture
 
@@ -132,15 +133,20 @@ def cmc(result: Result, ranks: int = RANKS) -> list[float]:
 
 
 def cmc_band(result: Result, ranks: int = RANKS, *, seed: int = 0) -> tuple[Floats, Floats]:
-    """95 % intervals of `cmc`: bootstrap over query identities, the gallery held fixed; lower and upper ends."""
+    """95 % intervals of `cmc`: bootstrap over query identities, the gallery held fixed, or the rule of 3 where all
+    queries or none have a hit so far; lower and upper ends."""
     first, share = _firsts(result)
     known = result.table["identity"][result.table["first"] > 0]
     # queries have an identity where they have a mate, but for rules that go by another label
     people = known.where(known.notna(), [f"unknown {row}" for row in known.index])
     codes = pd.factorize(people)[0].astype(np.int64)
-    found = [(first <= rank).astype(np.float64) for rank in range(1, ranks + 1)]
-    ends = np.array([bootstrap(one, codes, seed=seed, weights=share) for one in found])
-    return np.nan_to_num(ends[:, 0], nan=0.0).clip(0, 1), np.nan_to_num(ends[:, 1], nan=1.0).clip(0, 1)
+    number, ends = len(np.unique(codes)), []
+    for rank in range(1, ranks + 1):
+        found = (first <= rank).astype(np.float64)
+        # shares may add up to a little more or less than 1; the plain mean is 0 or 1 exactly when all or none are
+        ends.append(guarded(float(found.mean()), bootstrap(found, codes, seed=seed, weights=share), number))
+    low, high = np.array(ends).T
+    return np.nan_to_num(low, nan=0.0).clip(0, 1), np.nan_to_num(high, nan=1.0).clip(0, 1)
 
 
 def cmc_chance(result: Result, ranks: int = RANKS) -> list[float]:

@@ -102,7 +102,10 @@ def score(
     benchmark: Benchmark, query: Embeddings, gallery: Embeddings, name: str, similarity: Any, seed: int
 ) -> dict[str, Result]:
     """Results by a readable name: the method first, then its other spaces, then colour histograms."""
-    colour = [colour_embeddings(side, centre=0.25, grey_world=True) for side in (benchmark.query, benchmark.gallery)]
+    colour = [
+        colour_embeddings(side, centre=0.25, grey_world=True, synthetic=benchmark.synthetic)
+        for side in (benchmark.query, benchmark.gallery)
+    ]
     results: dict[str, Result] = {}
     for protocol in _usable(benchmark.protocols, query.table, gallery.table):
         end = "" if len(results) == 0 else f", {protocol.name}"
@@ -112,9 +115,7 @@ def score(
                 results[f"{name}, {space} space alone{end}"] = evaluate(
                     query, gallery, protocol, space=space, seed=seed
                 )
-        results[f"colour histograms{end}"] = evaluate(
-            colour[0], colour[1], protocol, seed=seed, synthetic=benchmark.synthetic
-        )
+        results[f"colour histograms{end}"] = evaluate(colour[0], colour[1], protocol, seed=seed)
     return results
 
 
@@ -140,22 +141,22 @@ def _biases(
     gallery: pd.DataFrame,
     seed: int,
 ) -> list[Check]:
-    """How often first matches in other clothes wear the query's colour, for each result that is asked for them."""
+    """How often first matches in other clothes wear the query's colour, for each result that is asked for them, or why
+    there is no such figure."""
     if not all(WORN in table.columns for table in (query, gallery)):
         return []
-    found = {
-        name: bias(r, protocols[r.protocol], query, gallery, WORN, seed=seed)
-        for name, r in results.items()
-        if CHANGE in r.protocol
-    }
-    return [
-        Check(
-            name=f"bias of {name}: first matches in the query's top colour",
-            value=f"{100 * b.share:.1f} % ({100 * b.low:.1f} to {100 * b.high:.1f})",
-            expected=f"by chance {100 * b.chance:.1f} %",
-        )
-        for name, b in found.items()
-    ]
+    checks = []
+    for name, r in ((name, r) for name, r in results.items() if CHANGE in r.protocol):
+        title = f"bias of {name}: first matches in the query's top colour"
+        try:
+            b = bias(r, protocols[r.protocol], query, gallery, WORN, seed=seed)
+        except ValueError as error:
+            checks.append(Check(name=title, value=f"not reported: {error}"))
+            continue
+        share = f"{100 * b.share:.1f} % ({100 * b.low:.1f} to {100 * b.high:.1f})"
+        about = f"{share}, {b.queries} queries of {b.identities} identities"
+        checks.append(Check(name=title, value=about, expected=f"by chance {100 * b.chance:.1f} %"))
+    return checks
 
 
 def _shared(table: pd.DataFrame, label: str) -> bool:

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from unbraid.report.markup import cell, document, figures, number, table, tag
 from unbraid.report.words import READING, RESPONSIBLE
+from unbraid.result import taking_part, zero_warning
 from unbraid.viz import Picture
 
 BANNER = "Synthetic people. Nothing here says anything about real people."
@@ -87,11 +88,13 @@ def _results(results: Sequence[Facts]) -> list[Element]:
                 number(percent(r["rank_1"]), _interval(*r["rank_1_interval"]), chance[1], strong=True),
                 *(number(percent(r[key])) for key in ("rank_5", "rank_10", "rank_20", "mean_inp")),
                 number(str(r["queries"]), f"{r['identities']} identities", without),
-                number(str(r["gallery"]), strange, f"{r['pairs']} mated pairs"),
+                number(str(r["gallery"]), strange, f"{r['pairs']} mated pairs" + _draws(r)),
             ]
         )
     names = ("Result", "mAP %", "rank-1 %", "rank-5 %", "rank-10 %", "rank-20 %", "mINP %", "queries", "gallery")
-    rules = dict.fromkeys((r["protocol"], r["hit"], r["skip"], r["ap_rule"]) for r in results)
+    rules = dict.fromkeys(
+        (r["protocol"], r["hit"], r["skip"], f"; AP by {r['ap_rule']}{_choices(r)}.") for r in results
+    )
     lines = [
         tag(
             "li",
@@ -100,11 +103,23 @@ def _results(results: Sequence[Facts]) -> list[Element]:
             tag("code", hit),
             "; skipped is ",
             tag("code", skip),
-            f"; AP by {ap}.",
+            rest,
         )
-        for name, hit, skip, ap in rules
+        for name, hit, skip, rest in rules
     ]
+    lines += [tag("li", f"{r['name']}: {line}.") for r in results for line in zero_warning(r["zero_items"])]
     return [table(names, rows, numbers=range(1, 9)), tag("p"), tag("ul", *lines, kind="notes")]
+
+
+def _draws(result: Facts) -> str:
+    return f" in {result['draws']} draws" if result["shots"] else ""
+
+
+def _choices(result: Facts) -> str:
+    """What is averaged, what is drawn and who takes part, where a protocol says so."""
+    cells = f"; mean over cells of different {result['cells']}" if result["cells"] else ""
+    shots = f"; gallery of {result['shots']}" if result["shots"] else ""
+    return cells + shots + taking_part(result["query_items"], result["gallery_items"])
 
 
 def _figures(told: Facts) -> list[Element]:

@@ -29,6 +29,7 @@ from unbraid.viz import (
     ranked_strips,
     scatter,
 )
+from unbraid.viz.charts import DOTS
 from unbraid.viz.style import COLOURS
 
 # More curves than this hide one another's intervals.
@@ -45,10 +46,24 @@ def cmc_picture(results: Mapping[str, Result]) -> Picture:
     )
     return cmc_curves(
         {name: cmc(result) for name, result in shown.items()},
-        chance={name: cmc_chance(result) for name, result in shown.items()},
+        chance=_chances(shown),
         bands={name: cmc_band(result) for name, result in shown.items()} if len(shown) <= BANDS else None,
         about=[*(["SYNTHETIC people; says nothing about real people"] if _synthetic(shown) else []), *about],
     )
+
+
+def _chances(results: Mapping[str, Result]) -> dict[str, list[float]]:
+    """Chance curves, each once: results of one protocol on one gallery share it. None where they are too many to tell
+    apart; the table has those of rank-1."""
+    found: dict[str, list[float]] = {}
+    for name, result in results.items():
+        curve = cmc_chance(result)
+        if not any(np.allclose(curve, known, atol=1e-9) for known in found.values()):
+            label = f"chance, {result.protocol}"
+            found[label if label not in found else f"chance, {name}"] = curve
+    if len(found) == 1:
+        return {"chance": next(iter(found.values()))}
+    return found if len(found) <= len(DOTS) else {}
 
 
 def det_picture(verifications: Mapping[str, Verification]) -> Picture:
@@ -65,7 +80,9 @@ def det_picture(verifications: Mapping[str, Verification]) -> Picture:
                 about=(
                     *([] if v.protocol in name else [f"{v.protocol},"]),
                     f"{v.genuine} genuine pairs of {v.genuine_identities} identities,",
-                    f"{v.impostors} impostor pairs of {v.identity_pairs} pairs of people",
+                    f"{v.impostors} impostor pairs of {v.identity_pairs} pairs of people,",
+                    f"equal error rate {100 * v.eer:.2f} % ({100 * v.eer_interval[0]:.2f} to "
+                    f"{100 * v.eer_interval[1]:.2f})",
                 ),
             )
             for name, v in shown.items()

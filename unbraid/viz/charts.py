@@ -26,6 +26,8 @@ from unbraid.viz.style import (
 )
 
 Floats = NDArray[np.float64]
+# Chance curves are all of one soft colour; where there are several, their dots and dashes tell them apart.
+DOTS: tuple[Any, ...] = ((0, (1, 1.65)), (0, (4, 2)), (0, (4, 2, 1, 2)), (0, (1, 4)), (0, (8, 3)), (0, (8, 3, 1, 3)))
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,18 @@ def cmc_curves(
 ) -> Picture:
     """Share of queries whose first hit has rank <= k, one line per name, k = 1, 2, ...
 
-    curves: name -> K shares in 0..1. chance: by the same names, drawn dotted in the same colour. bands: by the same
-    names, K lower and K upper ends of intervals. about: lines below, such as protocol and counts.
-    Raises ValueError without curves, for more than 12 and for shares outside 0..1.
+    curves: name -> K shares in 0..1. chance: name -> K shares of galleries in random order, dotted and softer, with
+    names of their own: several curves may share one. bands: by the names of the curves, K lower and K upper ends of
+    intervals. about: lines below, such as protocol and counts.
+    Raises ValueError without curves, for more than 12, for more than 6 chance curves and for shares outside 0..1.
     """
     if not 1 <= len(curves) <= len(COLOURS):
         raise ValueError(f"a CMC chart shows 1 to {len(COLOURS)} curves; got {len(curves)}")
     arrays = {name: _shares(name, value) for name, value in curves.items()}
-    chances = {name: _shares(name, value) for name, value in (chance or {}).items() if name in arrays}
-    side = room([*arrays, "chance"]) + 12
+    chances = {name: _shares(name, value) for name, value in (chance or {}).items()}
+    if len(chances) > len(DOTS):
+        raise ValueError(f"a CMC chart shows at most {len(DOTS)} chance curves; got {len(chances)}")
+    side = room([*arrays, *chances]) + 12
     below = 46 + (16 * len(about) + 6 if about else 0)
     figure, axes = chart(420 + side, 284 + below, left=54, right=side, top=16, bottom=below)
     longest = max(map(len, arrays.values()))
@@ -71,6 +76,8 @@ def cmc_curves(
             "linewidth": 1.6,
             "markeredgecolor": PAPER,
             "clip_on": False,
+            # above the axes, or a curve at 0 loses half of its line and its marks
+            "zorder": 3,
         }
         if bands and name in bands:
             low, high = (_shares(name, end) for end in bands[name])
@@ -78,14 +85,10 @@ def cmc_curves(
         marks = [rank - 1 for rank in (1, 5, 10, 20, 50) if rank <= len(values)]
         axes.plot(ranks, 100 * values, marker=MARKERS[place], markevery=marks, **look)
         keys.append(Line2D([], [], marker=MARKERS[place], **look))
-        if name in chances:
-            axes.plot(
-                np.arange(1, len(chances[name]) + 1), 100 * chances[name], ":", color=COLOURS[place], linewidth=1.2
-            )
-    entries = [*arrays]
-    if chances:
-        keys.append(Line2D([], [], color=SOFT, linestyle=":", linewidth=1.2))
-        entries.append("chance")
+    for values, dots in zip(chances.values(), DOTS, strict=False):
+        soft: dict[str, Any] = {"color": SOFT, "linestyle": dots, "linewidth": 1.2}
+        axes.plot(np.arange(1, len(values) + 1), 100 * values, **soft)
+        keys.append(Line2D([], [], **soft))
     axes.set_xlim(0.5, longest + 0.5)
     axes.set_ylim(0, 100)
     axes.set_xticks([rank for rank in (1, 5, 10, 15, 20, 30, 50) if rank <= longest])
@@ -94,7 +97,7 @@ def cmc_curves(
     ticks(axes)
     axes.set_xlabel("rank", fontproperties=font(BODY), color=SOFT)
     axes.set_ylabel("queries, %", fontproperties=font(BODY), color=SOFT)
-    legend(axes, keys, entries, "")
+    legend(axes, keys, [*arrays, *chances], "")
     footer(figure, about)
     firsts = ", ".join(f"{name} {100 * values[0]:.1f} %" for name, values in arrays.items())
     dotted = " Dotted: the same galleries in random order." if chances else ""
