@@ -12,7 +12,6 @@ there.
 
 import argparse
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from paired import gain, spread
 
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.colour import colour_embeddings
@@ -28,7 +28,6 @@ from unbraid.data.protocols import CAMERA_CHANGE, CLOTHES_CHANGE, ONE_CLOTHES_CH
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.intervals import bootstrap
 from unbraid.leakage import bias, leakage
 from unbraid.recipe import Recipe, find_recipe
 from unbraid.report.gather import join
@@ -111,12 +110,12 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         row: dict[str, Any] = {"row": name, "seeds": len(own)}
         for protocol in PROTOCOLS:
             row[protocol.name] = " / ".join(
-                _spread([100 * line[protocol.name][field] for line in own]) for field in ("rank_1", "mean_ap")
+                spread([100 * line[protocol.name][field] for line in own]) for field in ("rank_1", "mean_ap")
             )
-        row["bias"] = _spread([100 * line["bias"] for line in own])
+        row["bias"] = spread([100 * line["bias"] for line in own])
         for label in ("top_colour", "camera"):
             found = [100 * p["accuracy"] for line in own for p in line["probes"] if p["label"] == label]
-            row[f"{label} probe"] = _spread([value for value in found if value == value])
+            row[f"{label} probe"] = spread([value for value in found if value == value])
         rows.append(row)
     return pd.DataFrame(rows).to_string(index=False)
 
@@ -125,41 +124,18 @@ def gains(out: Path, setting: str, world: str, seeds: Sequence[int]) -> str:
     """Full minus each other row in `clothes-change`, paired by query, 95 % interval over the test people."""
     rows = []
     for other in ROWS:
-        pairs = []
-        for seed in seeds if other != "full" else ():
-            both = [_per_query(folder_of(out, row, setting, world, seed)) for row in ("full", other)]
-            if both[0] is not None and both[1] is not None:
-                pairs.append(both[0].join(both[1].add_suffix(" other")))
-        if pairs:
-            joined = pd.concat(pairs)
-            row: dict[str, Any] = {"full minus": other, "seeds": len(pairs)}
-            for name in ("right", "ap"):
-                gain = 100 * (joined[name] - joined[f"{name} other"]).to_numpy(dtype=float)
-                low, high = bootstrap(gain, joined["identity"].factorize()[0].astype(np.int64), seed=0)
-                row["rank-1" if name == "right" else "mAP"] = f"{gain.mean():+.1f} ({low:+.1f} to {high:+.1f})"
-            rows.append(row)
+        runs = [
+            (folder_of(out, "full", setting, world, seed), folder_of(out, other, setting, world, seed))
+            for seed in seeds
+        ]
+        if other != "full" and (found := gain(runs, CLOTHES_CHANGE, same_people=True)):
+            rows.append({"full minus": other, **found})
     return pd.DataFrame(rows).to_string(index=False) if rows else ""
-
-
-def _per_query(run: Path) -> pd.DataFrame | None:
-    if not (run / "embeddings" / "gallery").exists():
-        return None
-    query, gallery = (Embeddings.load(run / "embeddings" / split) for split in ("query", "gallery"))
-    found = evaluate(query, gallery, CLOTHES_CHANGE).table.set_index("key")
-    found = found[found["hits"] > 0]
-    return found.assign(right=(found["first"] == 1).astype(float))[["identity", "ap", "right"]]
 
 
 def folder_of(out: Path, row: str, setting: str, world: str, seed: int) -> Path:
     """The run folder of a row."""
     return out / f"{world}-{setting}-{row.replace(' ', '_').replace(',', '')}-{seed}"
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    spread = f"+-{statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
 
 
 def main() -> None:
@@ -194,8 +170,8 @@ def main() -> None:
                 ):
                     continue
                 if row == COLOURS:
-                    sides = (colour_embeddings(s, region="person") for s in (people.query, people.gallery))
-                    found = scores(*sides, seed)
+                    query, gallery = (colour_embeddings(s, region="person") for s in (people.query, people.gallery))
+                    found = scores(query, gallery, seed)
                 else:
                     folder = folder_of(options.out, row, setting, world, seed)
                     found = learned(row, setting, seed, people, bank, folder)

@@ -10,7 +10,6 @@ what is there. Everything is synthetic; seeds used to choose settings should not
 import argparse
 import json
 import re
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from paired import gain, spread
 
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.colour import colour_embeddings
@@ -26,12 +26,10 @@ from unbraid.data.sets.folder import read
 from unbraid.demo import demo_world
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.intervals import bootstrap
 from unbraid.leakage import leakage
 from unbraid.recipe import find_recipe
 from unbraid.report.gather import join
 from unbraid.result import Result
-from unbraid.spaces import Embeddings
 from unbraid.train import train
 from unbraid.world import WorldConfig, render
 
@@ -82,10 +80,10 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         own = [line for line in lines if (line["name"], line["space"]) == (name, space)]
         row = {"name": name, "space": space, "seeds": len(own)}
         for field in ("mean_ap", "rank_1"):
-            row[field] = _spread([100 * line[field] for line in own])
+            row[field] = spread([100 * line[field] for line in own])
         for label in ("camera", "view"):
             values = [100 * r["accuracy"] for line in own for r in line.get("leakage", []) if r["label"] == label]
-            row[f"{label} probe"] = _spread([v for v in values if v == v])
+            row[f"{label} probe"] = spread([v for v in values if v == v])
         rows.append(row)
     return pd.DataFrame(rows).to_string(index=False)
 
@@ -97,44 +95,15 @@ def differences(out: Path, seeds: Sequence[int]) -> str:
     """
     rows = []
     for other in RECIPES[1:]:
-        pairs = []
-        for seed in seeds:
-            tables = [_per_query(folder_of(out, recipe, seed)) for recipe in (RECIPES[0], other)]
-            if all(t is not None for t in tables):
-                both = tables[0].join(tables[1].add_suffix(" other"))
-                pairs.append(both.assign(person=[f"{seed} {identity}" for identity in both["identity"]]))
-        if not pairs:
-            continue
-        joined = pd.concat(pairs)
-        people = joined["person"].factorize()[0]
-        row: dict[str, Any] = {"dsanet:world minus": other, "seeds": len(pairs), "identities": people.max() + 1}
-        for name in ("ap", "right"):
-            gain = 100 * (joined[name] - joined[f"{name} other"]).to_numpy(dtype=float)
-            low, high = bootstrap(gain, people, seed=0)
-            row["mAP" if name == "ap" else "rank-1"] = f"{gain.mean():+.1f} ({low:+.1f} to {high:+.1f})"
-        rows.append(row)
+        runs = [(folder_of(out, RECIPES[0], seed), folder_of(out, other, seed)) for seed in seeds]
+        if found := gain(runs, CAMERA_CHANGE, same_people=False):
+            rows.append({f"{RECIPES[0]} minus": other, **found})
     return pd.DataFrame(rows).to_string(index=False)
-
-
-def _per_query(run: Path) -> pd.DataFrame | None:
-    """AP and whether rank 1 is right, by query key; None when the run has no embeddings yet."""
-    if not (run / "embeddings" / "gallery").exists():
-        return None
-    query, gallery = (Embeddings.load(run / "embeddings" / split) for split in ("query", "gallery"))
-    table = evaluate(query, gallery, CAMERA_CHANGE).table.set_index("key")
-    return table.assign(right=(table["first"] == 1).astype(float))[["identity", "ap", "right"]]
 
 
 def folder_of(out: Path, recipe: str, seed: int) -> Path:
     """The run folder of a recipe and seed."""
     return out / f"{re.sub(r'[^a-z_]', '-', recipe)}-{seed}"
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    spread = f" +- {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
 
 
 def main() -> None:
