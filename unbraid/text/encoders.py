@@ -85,7 +85,7 @@ def open_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
     if colon and rest and kind == "transformers":
         return TransformersEncoder(rest, device=device)
     near = difflib.get_close_matches(kind, [SMALL, "open_clip", "transformers"], n=1)
-    raise KeyError(f"no text encoder {name!r}{f'; did you mean {near[0]!r}?' if near else ''} There are: {KINDS}")
+    raise KeyError(f"no text encoder {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} There are: {KINDS}")
 
 
 class OpenClipEncoder:

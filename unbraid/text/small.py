@@ -128,11 +128,24 @@ def small_encoder(*, pooled: bool = True, device: str = "cpu", home: Path = HOME
 
     Raises FileNotFoundError when a file of it is missing.
     """
-    for name in ("vocabulary.json", "text.safetensors"):
-        if not (home / name).is_file():
-            raise FileNotFoundError(f"{home / name} is missing; reinstall the package, or train it: make world-clip")
-    about = json.loads((home / "vocabulary.json").read_text(encoding="utf-8"))
+    about = json.loads(_file(home, "vocabulary.json").read_text(encoding="utf-8"))
     words = Words(about["words"])
     tower = SmallTextTower(len(words))
-    tower.load_state_dict({k: v.float() for k, v in load_file(home / "text.safetensors").items()})
+    tower.load_state_dict({k: v.float() for k, v in load_file(_file(home, "text.safetensors")).items()})
     return SmallTextEncoder(tower.to(device), words, version=about["version"], pooled=pooled)
+
+
+def image_projection(home: Path = HOME) -> Float[Tensor, "E D"]:
+    """The matrix that takes class tokens of the image tower to the space shared with texts. Raises as `small_encoder`.
+
+    Example:
+        token = vision_tower("world-clip", pretrained=True)(frames)[:, 0]
+        alike = cosine(token @ image_projection().T, small_encoder()(texts).tokens[:, 0])
+    """
+    return load_file(_file(home, "projection.safetensors"))["weight"].float()
+
+
+def _file(home: Path, name: str) -> Path:
+    if not (home / name).is_file():
+        raise FileNotFoundError(f"{home / name} is missing; reinstall the package, or train it: make world-clip")
+    return home / name
