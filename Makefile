@@ -1,6 +1,6 @@
 # make demo   set up, then: a small synthetic world -> train -> evaluate -> one HTML report
 # make test   set up, then: formatting, types, tests
-# make world-clip  train the small CLIP of the package anew, about an hour on one core
+# make world-clip  train the small CLIP of the package anew, about an hour on two cores
 # make clean  forget the environment and the demo
 
 PYTHON ?= python3

@@ -5,11 +5,12 @@
 The people are a world of their own (seed 3000): none of them is in any benchmark of the world. 400 of them are trained
 on, 100 others are what the model card's numbers are about, with sentence templates that training never showed.
 First the class token learns which words are in the captions, from those about clothing alone, then about all aspects.
-Then every step asks in addition about a few aspects, one after another, so that a text must be told from other texts
-about the same thing; equal texts are all right answers. With all at once from the start, the hard aspects (a body, a
-manner of walking) made all pictures alike, and nothing was learned in 400 steps; for the same reason each aspect has a
-scale of its own. Photographs are shown at half their size for most of the time, twice as many at once: colours were
-learned in a quarter of the time. Continues where it was stopped; --keep writes the result into the package.
+Then every step asks in addition about clothing and one other aspect (without colours about two), one after another, so
+that a text must be told from other texts about the same thing; equal texts are all right answers. With all at once from
+the start, the hard aspects (a body, a manner of walking) made all pictures alike, and nothing was learned in 400 steps;
+for the same reason each aspect has a scale of its own. Photographs are shown at half their size for most of the time,
+twice as many at once: colours were learned in a quarter of the time. Continues where it was stopped; --keep writes the
+result into the package.
 
 Source of the contrast: CLIP (2021); of naming words: SuperClass (2024).
 """
@@ -63,12 +64,14 @@ WORLD = WorldConfig(
 )
 SIZES = {"rgb": (128, 64), "silhouette": (64, 64), "depth": (64, 64)}
 BATCH = {"rgb": 96, "silhouette": 24, "depth": 24}
+CLOTHING = "clothing"
 ASKED = 2
 # shares of all steps
-CLOTHING_PART, NAMING_PART, SMALL_PART, WARM_PART = 0.25, 0.45, 0.85, 0.03
+CLOTHING_PART, NAMING_PART, SMALL_PART, WARM_PART = 0.25, 5 / 12, 0.85, 0.03
 NAMING_WEIGHT = 5.0
 RATE, DECAY = 2e-3, 0.05
 HELD_OUT_GROUP = 64
+START, END = "<!-- numbers: made by scripts/train_world_clip.py -->", "<!-- end of numbers -->"
 
 
 class Pictures:
@@ -178,7 +181,7 @@ def step_loss(
     chance = np.random.default_rng((3000, step))
     small = step < SMALL_PART * steps
     asked, named, parts = [], [], {}
-    clothing_alone = step < CLOTHING_PART * steps
+    clothing_alone, asking = step < CLOTHING_PART * steps, step >= NAMING_PART * steps
     for modality, pictures in sets.items():
         if clothing_alone and modality != "rgb":
             continue
@@ -187,11 +190,12 @@ def step_loss(
         shown = pictures.batch(rows, chance)
         token = model.image(F.avg_pool2d(shown, 2) if halved else shown)[:, 0]
         said = [pictures.texts[row] for row in rows]
-        for aspect in ("clothing",) if clothing_alone else said[0]:
+        for aspect in (CLOTHING,) if clothing_alone else said[0]:
             present = torch.stack([bag(words, texts[aspect]) for texts in said])
             named.append(naming(model.name[aspect](token), present, common[aspect]))
             parts[f"{modality} {aspect} unnamed"] = named[-1].item()
-        for aspect in chance.permutation(sorted(said[0]))[:ASKED] if step >= NAMING_PART * steps else ():
+        others = chance.permutation(sorted(set(said[0]) - {CLOTHING}))
+        for aspect in ([CLOTHING] * (CLOTHING in said[0]) + others.tolist())[:ASKED] if asking else ():
             texts = [about[aspect] for about in said]
             different = sorted(set(texts))
             tokens, mask = words.numbers(different)
@@ -301,6 +305,18 @@ def keep(model: SmallClip, words: Words, found: dict[str, dict[str, dict[str, fl
     (HOME / "vocabulary.json").write_text(json.dumps({"version": version, "words": words.vocabulary}, indent=0) + "\n")
     numbers = {"version": version, "group": HELD_OUT_GROUP, "synthetic": True, "retrieval": found}
     (HOME / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    rows = [
+        f"| {aspect} | " + " | ".join(_cell(found[modality].get(aspect)) for modality in SIZES) + " |"
+        for aspect in found["rgb"]
+    ]
+    made = f"{steps} steps, {len(words)} words.\n\n| texts about | " + " | ".join(SIZES) + " |\n|---|---|---|---|\n"
+    before, rest = (HOME / "README.md").read_text(encoding="utf-8").split(START)
+    text = "\n".join((before + START, made + "\n".join(rows), END + rest.split(END)[1]))
+    (HOME / "README.md").write_text(text, encoding="utf-8")
+
+
+def _cell(share: dict[str, float] | None) -> str:
+    return f"{100 * share['found']:.1f} ({100 * share['chance']:.1f})" if share else "-"
 
 
 if __name__ == "__main__":
