@@ -32,7 +32,8 @@ from unbraid.leakage import bias, leakage
 from unbraid.recipe import Recipe, find_recipe
 from unbraid.report.gather import join
 from unbraid.spaces import Embeddings
-from unbraid.text.bank import TextBank, bank_of_folder
+from unbraid.text.bank import TextBank
+from unbraid.text.encoding import bank_of_folder
 from unbraid.train import train
 from unbraid.world import named_world, render
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 
-from unbraid.text.bank import TextBank, build_bank, pack
+from unbraid.text.bank import TextBank, pack
 from unbraid.text.captions import Caption
 from unbraid.text.encoders import TextEncoder, open_encoder
+from unbraid.text.encoding import build_bank
 
 ASPECTS = ("biometric", "clothing", "hair")
 CLIPS, WIDTH = 64, 768

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -54,13 +54,13 @@ class Text:
 class Batch:
     """A clip plus everything only training may know.
 
-    labels: class indices by label name, 'identity' always among them.
+    labels: class indices by label name, 'identity' always among them; of a label of several values a row of booleans.
     text: embeddings by aspect, empty for methods without text.
     keys: the tracklets' keys.
     """
 
     clip: Clip
-    labels: Mapping[str, Int[Tensor, "B"]]
+    labels: Mapping[str, Shaped[Tensor, "B ..."]]
     keys: Sequence[str]
     text: Mapping[str, Text] = field(default_factory=dict)
 

@@ -113,6 +113,8 @@ class TextConfig:
     """The frozen encoder that the bank must have been made with, such as 'world-clip'."""
     averaged: tuple[str, ...] = ()
     """Aspects of which a clip gets the mean vector of its identity instead of its own."""
+    centred: tuple[str, ...] = ()
+    """Aspects whose vectors lose their common mean first, so that crowded texts can be told apart. Not in a paper."""
     missing: Literal["refuse", "mask"] = "refuse"
     """A training clip without a caption is an error, or leaves the terms of that aspect."""
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from unbraid.batch import Text
-from unbraid.text import bank as bank_module
-from unbraid.text.bank import TextBank, bank_of_folder, build_bank, pack
+from unbraid.text import encoding
+from unbraid.text.bank import TextBank, pack
 from unbraid.text.captions import Caption, write_captions
+from unbraid.text.encoding import bank_of_folder, build_bank
 
 
 @dataclass
@@ -175,6 +176,41 @@ def test_means_that_cannot_be_made_are_refused() -> None:
         opposite.mean_over("hair", {"a": "p", "b": "p"})
 
 
+def test_centred_texts_by_hand() -> None:
+    vectors = [torch.tensor([[3.0, 4]]), torch.tensor([[0.0, 2]]), torch.tensor([[1.0, 0]])]
+    rows = {"hair": {"a": 0, "b": 0, "c": 1, "d": 2}, "pose": {"a": 0}}
+    bank = pack("hand", {}, rows, vectors)
+    centred = bank.centred("hair", ["a", "b", "c", "nobody"])
+    # at length 1: (.6, .8) twice and (0, 1), their mean is (.4, 13/15); d is brought along, though it has no part in it
+    apart = torch.tensor([[0.6 - 0.4, 0.8 - 13 / 15], [0 - 0.4, 1 - 13 / 15], [1 - 0.4, 0 - 13 / 15]])
+    wanted = apart / apart.norm(dim=1, keepdim=True)
+    found = centred.text("hair", ["a", "b", "c", "d"]).tokens[:, 0]
+    torch.testing.assert_close(found, wanted[[0, 0, 1, 2]])
+    assert centred.code("hair", ["a"]).tolist() == centred.code("hair", ["b"]).tolist()
+    assert torch.equal(centred.text("pose", ["a"]).tokens, bank.text("pose", ["a"]).tokens), "other aspects stay"
+    assert centred.origin["centred/hair"] == "3 tracklets"
+
+
+def test_centring_tells_crowded_texts_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    crowded = torch.ones(40, 16) + 0.05 * torch.randn(40, 16, generator=generator)
+    bank = pack("hand", {}, {"hair": {str(row): row for row in range(40)}}, list(crowded[:, None]))
+    assert (bank.crowding("hair") or 0) > 0.99
+    # 40 directions around their mean: cosines of -1 / 39 on average
+    assert abs(bank.centred("hair", [str(row) for row in range(40)]).crowding("hair") or 1) < 0.05
+
+
+def test_what_cannot_be_centred_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of the keys has a text about biometric"):
+        pack("hand", {}, {"biometric": {"a": 0}}, [torch.ones(1, 2)]).centred("biometric", ["elsewhere"])
+    with pytest.raises(ValueError, match="nothing but the mean"):
+        pack("hand", {}, {"hair": {"a": 0}}, [torch.ones(1, 2)]).centred("hair", ["a"])
+    with pytest.raises(ValueError, match="sequences of tokens"):
+        pack("hand", {}, {"hair": {"a": 0}}, [torch.ones(2, 2)]).centred("hair", ["a"])
+    with pytest.raises(KeyError, match="no texts about 'hair'"):
+        three().centred("hair", ["p1"])
+
+
 def test_crowding_is_the_mean_cosine_over_pairs() -> None:
     bank = three()
     unit = [torch.tensor([0.6, 0.8]), torch.tensor([0.5**0.5] * 2), torch.tensor([0.0, 1])]
@@ -320,7 +356,7 @@ def test_a_bank_that_cannot_be_kept_is_still_a_bank(tmp_path: Path, monkeypatch:
 
     write_captions(tmp_path / "captions.jsonl", captions(TEXTS))
     monkeypatch.setattr("unbraid.text.encoders.open_encoder", lambda name, *, device: Letters())
-    monkeypatch.setattr(bank_module.os, "replace", full)
+    monkeypatch.setattr(encoding.os, "replace", full)
     with pytest.warns(UserWarning, match="cannot be kept"):
         bank = bank_of_folder(tmp_path, "letters")
     assert bank is not None

@@ -53,8 +53,9 @@ def run(arguments: Sequence[str]) -> None:
             summaries: With --differ, the biometric text is one summary per person.
             json: Print the result as JSON.
         """
-        from unbraid.text.bank import build_bank, caption_file, checked
+        from unbraid.text.bank import checked
         from unbraid.text.captions import read_captions
+        from unbraid.text.encoding import build_bank, caption_file
 
         checked(out)
         if differ:

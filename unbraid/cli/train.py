@@ -66,7 +66,8 @@ def run(arguments: Sequence[str]) -> None:
             json: Print the result as JSON.
         """
         from unbraid.cli.root import folder_of, open_benchmark
-        from unbraid.text.bank import TextBank, bank_of_folder
+        from unbraid.text.bank import TextBank
+        from unbraid.text.encoding import bank_of_folder
         from unbraid.train import train as verb
 
         changed = Recipe(method=recipe.method, **{name: getattr(fields, name) for name in fields.__dataclass_fields__})

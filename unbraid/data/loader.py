@@ -26,6 +26,9 @@ KEEP_BYTES = 1 << 30
 # first entries of random seeds, so that the order of batches and the change of clips share no stream
 ORDER, CLIPS = 1, 2
 
+# labels of several values joined by '+'; a tracklet may lack them
+SEVERAL = ("actions",)
+
 # (tracklet number, global step, place in the batch): all that a training clip depends on besides the seed
 Slot = tuple[int, int, int]
 
@@ -95,10 +98,12 @@ def normalised(frames: NDArray[np.uint8], config: DataConfig) -> Float[Tensor, "
 
 
 def class_names(tracklets: Sequence[Tracklet]) -> dict[str, tuple[str, ...]]:
-    """Sorted values of 'identity' and of every label that all tracklets carry."""
+    """Sorted values of 'identity' and of every label that all tracklets carry; single values of those in SEVERAL."""
     columns = [{"identity": t.identity, **t.labels} for t in tracklets]
     shared = set.intersection(*(set(c) for c in columns)) if columns else set()
-    return {name: tuple(sorted({str(c[name]) for c in columns})) for name in sorted(shared)}
+    found = {name: tuple(sorted({str(c[name]) for c in columns})) for name in sorted(shared - set(SEVERAL))}
+    told = {name: {v for c in columns for v in str(c.get(name, "")).split("+") if v} for name in SEVERAL}
+    return found | {name: tuple(sorted(values)) for name, values in told.items() if values}
 
 
 class TrainingClips(Dataset[tuple[Tensor, int]]):
@@ -181,9 +186,7 @@ def training_batches(
     Labels hold the class index of every label in `classes`; sensor facts 1 + the index of every label in `sensor`, 0
     where a tracklet does not say. texts, aspects: what `Batch.text` holds.
     """
-    indices = {
-        name: torch.tensor([names.index(_label(t, name)) for t in clips.tracklets]) for name, names in classes.items()
-    }
+    indices = {name: _indices(clips.tracklets, name, names) for name, names in classes.items()}
     facts = {
         name: torch.tensor([known(t, name, names) for t in clips.tracklets]) for name, names in (sensor or {}).items()
     }
@@ -195,6 +198,14 @@ def training_batches(
         # here and not in the loader's processes, which would each hold a copy of the bank
         found = {aspect: texts.text(aspect, batch.keys) for aspect in aspects} if texts is not None else {}
         yield replace(batch, text=found) if found else batch
+
+
+def _indices(tracklets: Sequence[Tracklet], name: str, values: Sequence[str]) -> Tensor:
+    """The class of each tracklet, or of a label in SEVERAL which values each has, N x values."""
+    if name not in SEVERAL:
+        return torch.tensor([values.index(_label(t, name)) for t in tracklets])
+    told = [t.labels.get(name, "").split("+") for t in tracklets]
+    return torch.tensor([[value in own for value in values] for own in told])
 
 
 def known(tracklet: Tracklet, label: str, values: Sequence[str]) -> int:

@@ -179,7 +179,17 @@ def load_pretrained(network: nn.Module, file: Path | None = None) -> None:
         raise ValueError(f"--weights {file} was given, but this recipe trains its trunk from scratch")
     for trunk in trunks:
         source = Path(file) if file is not None else trunk.library_file()
-        _fill(trunk, read_weights(source), source)
+        _fill(trunk, _tensors(source), source)
+
+
+def _tensors(source: Path) -> Mapping[str, Tensor]:
+    """The tensors of a weight file; of several (a folder or their index) each is read when it is asked for."""
+    if source.is_dir() or source.suffix == ".json":
+        # it builds on this module
+        from unbraid.nn.qformer_weights import WeightFiles
+
+        return WeightFiles(source)
+    return {name.removeprefix("module."): value for name, value in read_weights(source).items()}
 
 
 def library_file(name: str) -> Path:
@@ -233,7 +243,7 @@ def read_weights(file: Path) -> Mapping[str, Tensor]:
 
 
 def _fill(trunk: Pretrained, state: Mapping[str, Tensor], source: Path) -> None:
-    named = trunk.renamed({name.removeprefix("module."): value for name, value in state.items()})
+    named = trunk.renamed(state)
     own = trunk.state_dict()
     missing = [n for n in own if n not in named and not n.endswith("num_batches_tracked")]
     wrong = [n for n in own if n in named and named[n].shape != own[n].shape]

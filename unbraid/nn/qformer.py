@@ -1,6 +1,6 @@
 """A Q-Former with several groups of queries that share every layer but do not see each other.
 
-Source: DisenQ, fact sheet sections 1.3 and 8 (rows 5-7, 12); layers as in BLIP-2 (Li et al. 2023) and InstructBLIP
+Source: DisenQ, second-hand; layers as in BLIP-2 (Li et al. 2023) and InstructBLIP
 (Dai et al. 2023), whose published weights `unbraid.nn.qformer_weights` loads.
 """
 
@@ -37,7 +37,7 @@ class QFormerConfig:
     query_noise: standard deviation of noise by which the groups' equal first queries are told apart.
     recompute: what the backward pass computes again instead of keeping it: 'nothing'; 'cheap', attention weights and
         GELU, which take much memory and little time; 'layers', all inside a layer, for the least memory.
-    Source: DisenQ fact sheet, sections 7 and 8; the paper states none of these. How T meets F is not in the paper;
+    Source: sizes of InstructBLIP, from which DisenQ starts; the paper states none. How T meets F is not in it either;
         'projected' chosen because the published V-wide weights stay loadable and one W serves both as in its formula.
     Raises ValueError naming the field.
     """
@@ -233,7 +233,7 @@ class QFormer(nn.Module):
     def _text_projection(self) -> nn.Module:
         config = self.config
         if config.text == "projected":
-            # the normalisation is part of the sheet's choice (section 8, row 7); its epsilon is PyTorch's own
+            # the normalisation is part of our choice; its epsilon is PyTorch's own
             return nn.Sequential(nn.Linear(config.text_width, config.visual_width), nn.LayerNorm(config.visual_width))
         if config.text == "instruction" and config.text_width != config.width:
             return nn.Linear(config.text_width, config.width)

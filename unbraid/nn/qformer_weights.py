@@ -124,7 +124,7 @@ def load_qformer(
     Names may begin with 'module.' and 'model.'. Text parts without a published counterpart stay as they were built.
     Raises FileNotFoundError, ValueError for a name that is neither kept nor known to be left aside, a missing tensor
     or another shape; nothing is changed then.
-    Source: DisenQ fact sheet, section 7.
+    Source: the names in the published files of both layouts.
     """
     where = str(source) if isinstance(source, Path) else "these weights"
     if isinstance(source, Path):

@@ -3,7 +3,7 @@
     FOLDER/train_caption_summary_biometric.json      per identity: {"ft_ENCODER": [[...]], ...}
     FOLDER/ENCODER/train.npz                         'data' N*K D, K rows per image; 'metadata', the N image keys
 
-Source: data formats of the released code, DIFFER sheet 2.5. The files themselves were not available for checking.
+Source: data formats of the released code. The files themselves were not available for checking.
 """
 
 import json

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def guidance(
     recipe: Recipe[Any], aspects: Sequence[str], benchmark: Benchmark, bank: "TextBank | None"
 ) -> "TextBank | None":
-    """The bank from which a run takes its texts, with averaged aspects averaged; None for methods without text.
+    """The bank from which a run takes its texts, averaged and then centred where the recipe says so; None for methods
+    without text.
 
     aspects: what the method learns from.
     Raises ValueError when texts are needed and no bank is given, the bank was made by another encoder, lacks an
@@ -53,4 +54,7 @@ def guidance(
     for aspect in text.averaged:
         if aspect in aspects:
             bank = bank.mean_over(aspect, identities)
+    for aspect in text.centred:
+        if aspect in aspects:
+            bank = bank.centred(aspect, keys)
     return bank

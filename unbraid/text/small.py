@@ -142,7 +142,8 @@ def image_projection(home: Path = HOME) -> Float[Tensor, "E D"]:
         token = vision_tower("world-clip", pretrained=True)(frames)[:, 0]
         alike = cosine(token @ image_projection().T, small_encoder()(texts).tokens[:, 0])
     """
-    return load_file(_file(home, "projection.safetensors"))["weight"].float()
+    weight: Tensor = load_file(_file(home, "projection.safetensors"))["weight"]
+    return weight.float()
 
 
 def _file(home: Path, name: str) -> Path:

@@ -206,7 +206,7 @@ def _world(config: DifferConfig, data: DataConfig, *, rate: float) -> Recipe[Dif
             data, frames=1, identities=16, clips=4, spread="clothes", erase=0.3, erase_scope="clip", shift=1 / 16
         ),
         optim=OptimConfig(name="adamw", lr=rate, schedule="cosine", warmup=0.1, max_norm=5.0),
-        text=TextConfig(averaged=("biometric",)),
+        text=TextConfig(averaged=("biometric",), centred=("biometric",)),
         epochs=17,
     )
 

@@ -1,0 +1,133 @@
+"""DisenQ through the library and the command line: trained with a bank, resumed, used without texts."""
+
+import importlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from unbraid import train as module
+from unbraid.checkpoint import latest, load_method
+from unbraid.cli import main
+from unbraid.data.benchmark import Benchmark
+from unbraid.data.protocols import PLAIN
+from unbraid.data.sets.folder import read
+from unbraid.evaluate import evaluate
+from unbraid.files import read_tensors
+from unbraid.methods.disenq.model import Disenq
+from unbraid.methods.disenq.recipes import tiny
+from unbraid.search import search
+from unbraid.spaces import Embeddings
+from unbraid.text.bank import TextBank
+
+
+def bank_of(benchmark: Benchmark, *, without: int = 0) -> TextBank:
+    """A text per training tracklet and aspect, of one to three vectors; the first ones about motion are missing."""
+    keys = [t.key for t in benchmark.train]
+    aspects = ("biometric", "motion", "clothing")
+    lengths = [1 + n % 3 for n in range(len(keys) * len(aspects))]
+    starts = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()])
+    rows = {a: {k: i * len(keys) + n for n, k in enumerate(keys)} for i, a in enumerate(aspects)}
+    rows["motion"] = dict(list(rows["motion"].items())[without:])
+    vectors = torch.randn(int(starts[-1]), 128, generator=torch.Generator().manual_seed(0))
+    return TextBank("world-clip", {}, rows, vectors, starts)
+
+
+@pytest.fixture(scope="module")
+def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("disenq")
+    bank_of(read(people)).save(home / "bank.safetensors")
+    arguments = ["train", "disenq:tiny", "--root", str(people), "--out", str(home / "run"), "--device", "cpu"]
+    assert main([*arguments, "--bank", str(home / "bank.safetensors")]) == 0
+    assert (
+        main(["extract", str(home / "run"), "--root", str(people), "--out", str(home / "found"), "--device", "cpu"])
+        == 0
+    )
+    return home
+
+
+def test_three_spaces_come_out(trained: Path) -> None:
+    found = Embeddings.load(trained / "found" / "query")
+    assert {name: value.shape[1] for name, value in found.spaces.items()} == dict.fromkeys(
+        ("identity", "motion", "appearance"), 32
+    )
+    lines = [json.loads(line) for line in (trained / "run" / "metrics.jsonl").read_text().splitlines()]
+    names = {"identity", "triplet", "orthogonality", "action", "gate", "accuracy/identity", "share/identity"}
+    assert names <= set(lines[0])
+
+
+def test_search_by_identity_by_motion_and_by_both(trained: Path) -> None:
+    method = load_method(trained / "run")
+    assert isinstance(method, Disenq)
+    query, gallery = (Embeddings.load(trained / "found" / side) for side in ("query", "gallery"))
+    hits = search(query, gallery, k=3, similarity=method.similarity)
+    with torch.no_grad():
+        index = method.query_vectors(query.spaces) @ method.gallery_vectors(gallery.spaces).T
+    assert torch.equal(torch.from_numpy(hits.rows), index.topk(3).indices)
+    weighted = evaluate(query, gallery, PLAIN, similarity=method.similarity)
+    single = evaluate(query, gallery, PLAIN, space="motion")
+    assert (weighted.queries, single.queries) == (6, 6)
+
+
+def test_a_resumed_run_equals_one_that_was_never_stopped(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # running averages and the growth of a term are part of a checkpoint, text dropout follows from seed and step
+    benchmark, recipe = read(people), tiny()
+    bank = bank_of(benchmark)
+    whole = module.train(recipe, benchmark, tmp_path / "whole", device="cpu", bank=bank)
+    advance = module._advance
+
+    def stop(progress: module.Progress, length: int) -> module.Progress:
+        if progress.step == 2:
+            raise RuntimeError("power cut")
+        return advance(progress, length)
+
+    monkeypatch.setattr(module, "_advance", stop)
+    with pytest.raises(RuntimeError, match="power cut"):
+        module.train(recipe, benchmark, tmp_path / "cut", device="cpu", bank=bank, checkpoint_minutes=0)
+    monkeypatch.setattr(module, "_advance", advance)
+    cut = module.train(recipe, benchmark, tmp_path / "cut", device="cpu", bank=bank, resume=True)
+    ends = [read_tensors(Path(str(latest(run))) / "weights.safetensors") for run in (whole, cut)]
+    assert int(ends[0]["steps"]) == int(ends[0]["texts.average.count"].sum()) / 4 > 3
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_missing_texts_are_masked(people: Path, tmp_path: Path) -> None:
+    benchmark, recipe = read(people), replace(tiny(), epochs=1)
+    assert recipe.text is not None
+    masked = replace(recipe, text=replace(recipe.text, missing="mask"))
+    run = module.train(masked, benchmark, tmp_path / "masked", device="cpu", bank=bank_of(benchmark, without=5))
+    assert "gate" in (run / "metrics.jsonl").read_text()
+
+
+def test_the_command_says_what_is_wrong(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = ["train", "disenq:tiny", "--root", str(people), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    for change, message in (
+        (["--config.trunk", "resnet50"], "is no vision transformer"),
+        (["--config.action", "mood"], "learns from the label 'mood'"),
+        ([], "learns from texts about biometric, motion, clothing, but none are given"),
+    ):
+        assert main([*start, *change]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*start, "--config.groups", "identity"])
+    assert "compare = 'adaptive' needs the group 'motion'" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_recognition_needs_no_text(
+    people: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = {name for name in sys.modules if (name + ".").startswith("unbraid.text.")}
+    for name in (*text, "unbraid.text", "unbraid.text.encoders", "open_clip", "transformers", "tokenizers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError):
+        importlib.import_module("unbraid.text.bank")
+    out = tmp_path / "without"
+    assert main(["extract", str(trained / "run"), "--root", str(people), "--out", str(out), "--device", "cpu"]) == 0
+    one, other = Embeddings.load(trained / "found" / "gallery"), Embeddings.load(out / "gallery")
+    assert all(torch.equal(one.spaces[name], other.spaces[name]) for name in one.spaces)

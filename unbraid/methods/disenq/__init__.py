@@ -1,0 +1,1 @@
+"""DisenQ: identity, motion and appearance read from a clip by three groups of queries, with texts in training."""
