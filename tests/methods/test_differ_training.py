@@ -15,6 +15,7 @@ from unbraid.extract import extract
 from unbraid.files import read_tensors
 from unbraid.methods.differ.recipes import tiny
 from unbraid.text.bank import TextBank
+from unbraid.text.guidance import guidance
 
 
 def bank_of(benchmark: Benchmark, *, width: int = 128, without: int = 0) -> TextBank:
@@ -63,6 +64,20 @@ def test_missing_texts_are_refused_or_masked(people: Path, tmp_path: Path) -> No
     masked = replace(recipe, text=replace(recipe.text, missing="mask"))
     run = module.train(masked, benchmark, tmp_path / "masked", device="cpu", bank=bank)
     assert "nonbiometric" in (run / "metrics.jsonl").read_text()
+
+
+def test_texts_are_averaged_and_then_centred_where_the_recipe_says_so(people: Path) -> None:
+    benchmark, recipe = read(people), tiny()
+    assert recipe.text is not None
+    both = replace(recipe, text=replace(recipe.text, averaged=("biometric",), centred=("biometric", "pose")))
+    bank = guidance(both, ("biometric", "hair"), benchmark, bank_of(benchmark))
+    assert bank is not None
+    changes = [name for name in bank.origin if "/" in name]
+    assert changes == ["mean_over/biometric", "centred/biometric"], "what the method does not learn from stays"
+    keys = [t.key for t in benchmark.train]
+    # centred over the training tracklets: before they had length 1 again, their sum was zero
+    assert bank.crowding("biometric") == pytest.approx(-1 / (len({t.identity for t in benchmark.train}) - 1), abs=0.1)
+    assert bank.missing("biometric", keys) == []
 
 
 def test_extraction_needs_no_text(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
