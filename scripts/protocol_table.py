@@ -6,8 +6,7 @@ python scripts/protocol_table.py        writes it into the page, between its two
 import re
 from pathlib import Path
 
-from unbraid.data.protocols import NAMED
-from unbraid.data.sets.about import protocols
+from unbraid.data.protocols import catalogue
 from unbraid.protocol import Protocol
 
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
@@ -25,7 +24,7 @@ def main() -> None:
 def table() -> str:
     """One Markdown row per protocol, and one for each family."""
     rows: dict[str, list[Protocol]] = {}
-    for protocol in {**NAMED, **protocols()}.values():
+    for protocol in catalogue().values():
         match = FAMILY.fullmatch(protocol.name)
         name = f"{match[1]}/SENSOR-in-SENSOR/CONDITION@1" if match else protocol.name
         rows.setdefault(name, []).append(protocol)

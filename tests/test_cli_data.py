@@ -4,9 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 
 from unbraid import cli
+from unbraid.cli.data import VERBS
+from unbraid.data import activity
 from unbraid.data.sets.about import about, available
 from unbraid.data.sets.folder import read
 
@@ -31,8 +36,8 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = called(capsys, "--help")
     assert code == 0
-    assert all(f"\n  {verb} " in out for verb in ("list", "check", "prepare"))
-    for verb in ("list", "check", "prepare"):
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+    for verb in VERBS:
         code, out, _ = called(capsys, verb, "--help")
         assert code == 0
         assert f"usage: unbraid data {verb}" in out
@@ -107,6 +112,73 @@ def test_own_people_become_a_folder_that_every_command_reads(
     code, out, _ = called(capsys, "prepare", tmp_path / "people.csv", "--out", tmp_path / "small", *size)
     assert json.loads(out) == {"root": str(tmp_path / "small"), "train": 0, "query": 4, "gallery": 4}
     assert list(read(tmp_path / "small").protocols) == ["camera-change@1", "plain@1"]
+
+
+def acting(root: Path, people: Path) -> Path:
+    """The people with something to do, frames where they were."""
+    root.mkdir()
+    (root / "frames").symlink_to(people / "frames")
+    table = pd.read_parquet(people / "tracklets.parquet")
+    doing = table["key"].str.endswith("1").map({True: "walk", False: "sit"})
+    table.assign(action=doing).to_parquet(root / "tracklets.parquet", index=False)
+    return root
+
+
+def test_draws(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = acting(tmp_path / "acting", people), tmp_path / "draws"
+    code, text, _ = called(capsys, "draws", root, "--out", out)
+    assert code == 0
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[1] == ["seed", *("-".join(pair) for pair in activity.LISTS)]
+    # 3 people with 4 clips each: one probe and three in the gallery, by a quarter
+    assert [row[:3] for row in lines[2:]] == [[str(seed), "3", "9"] for seed in activity.SEEDS]
+    assert activity.load(out, read(root)) == activity.draw(read(root))
+    before = {p: p.read_bytes() for p in out.rglob("*.txt")}
+    assert called(capsys, "draws", root, "--out", out)[0] == 0
+    assert {p: p.read_bytes() for p in out.rglob("*.txt")} == before
+    code, text, _ = called(capsys, "draws", root, "--out", tmp_path / "half", "--seeds", 1, 2, "--share", 0.5, "--json")
+    told = json.loads(text)["draws"]
+    assert [told[seed]["same_activity-probe"] for seed in ("1", "2")] == [6, 6]
+    for arguments, message in (
+        ((people, "--out", tmp_path / "none"), "has the label 'action' or 'actions'"),
+        ((root, "--out", out, "--seeds", 1), "holds other draws"),
+        ((root, "--out", tmp_path, "--seeds", 1), "exists and holds no draws"),
+        ((root, "--out", tmp_path / "none", "--share", 2), "the share of probes is 2.0"),
+        ((root, "--out", tmp_path / "none", "--seeds", 1, 1), "different numbers"),
+    ):
+        code, _, said = called(capsys, "draws", *arguments)
+        assert (code, message in said) == (2, True), said
+    assert not (tmp_path / "none").exists()
+
+
+def test_blur(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "blurred"
+    code, text, _ = called(capsys, "blur", people, "--out", out, "--json")
+    assert code == 0
+    told = json.loads(text)
+    # nobody of these has a face
+    assert (told["frames"], told["heads"]) == (140, 140 - told["found"])
+    before, after = read(people), read(out)
+    assert [t.key for t in after.query] == [t.key for t in before.query]
+    first, same = (cv2.imread(str(root / "frames/test0-c0-0/00000.jpg")).astype(int) for root in (people, out))
+    # the top 22 % of 64 rows: the edge between a person and what is behind has gone soft
+    edges = [np.abs(np.diff(image[9:13], axis=1)).max() for image in (first, same)]
+    assert edges[1] < 0.8 * edges[0]
+    assert np.abs(same[20:] - first[20:]).mean() < 3
+    code, text, _ = called(capsys, "blur", people, "--out", out)
+    assert code == 0
+    assert text.startswith(f"Blurred: {out} (140 frames: faces found in ")
+    (tmp_path / "people.csv").write_text("path,identity\n")
+    for root, goal, message in (
+        (acting(tmp_path / "acting", people), out, "holds frames of other data"),
+        (people, people / "inside", "lie in each other"),
+        (people, tmp_path, "is not empty"),
+        (f"own:{people}", tmp_path / "new", "run `unbraid data prepare own:"),
+        (tmp_path / "gone", tmp_path / "new", "does not exist"),
+    ):
+        code, _, said = called(capsys, "blur", root, "--out", goal)
+        assert (code, message in " ".join(said.split())) == (2, True), said
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_a_reader_warns_of_is_a_finding(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

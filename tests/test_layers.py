@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         *("calibration", "evaluate", "method", "pairs", "protocol", "search", "spaces", "trials", "verification"),
         *("verify", "intervals", "result"),
     },
+    "draws": {"data", "evaluate", "method", "protocol", "result", "search", "spaces"},
     "peers": {
         *("data", "evaluate", "intervals", "method", "peers", "protocol", "ranking", "search", "spaces"),
         *("verification", "verify"),

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unbraid.data.protocols import CONDITIONS, NAMED
+from unbraid.data.protocols import CONDITIONS, catalogue
 from unbraid.data.sets import sustech1k
-from unbraid.data.sets.about import protocols
 from unbraid.protocol import Protocol, same
 
-ALL = {**NAMED, **protocols()}
+ALL = catalogue()
 
 # the first query stands in the gallery as item c; the third is of unknown identity, as is item e
 QUERY = pd.DataFrame(
@@ -62,6 +61,10 @@ SAME_ALL, SAME_OTHER = ("hhh..-", "hhh..-", NOBODY), ("shhs.-", "hhh..-", NOBODY
 CROSS_ALL, CROSS_OTHER = ("sh-s.h", NOBODY, "..-..."), ("sh-s.h", NOBODY, ".s-.s.")
 
 EXPECTED: dict[str, tuple[str, str, str]] = {
+    "activity-draws/same/view+@1": SAME_ALL,
+    "activity-draws/same/view-@1": SAME_OTHER,
+    "activity-draws/cross/view+@1": CROSS_ALL,
+    "activity-draws/cross/view-@1": CROSS_OTHER,
     "plain@1": ("hhs..h", "hhh..h", STRANGER),
     "camera-change@1": CAMERA,
     "clothes-change@1": CLOTHES,

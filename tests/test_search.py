@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.fifth.model import Fifth, FifthConfig
 from unbraid.method import cosine
-from unbraid.search import Hits, scorer, search, slices
+from unbraid.search import Hits, compared_spaces, scorer, search, slices
 from unbraid.spaces import Embeddings, Spaces
 
 
@@ -56,6 +57,68 @@ def test_cosine_equals_the_definition(shape: tuple[int, ...]) -> None:
         hits = search(embeddings, embeddings, k=5, own=True, memory=2000)
         whole = cosine(embeddings.spaces, embeddings.spaces)
         np.testing.assert_allclose(hits.scores, np.sort(whole.numpy(), axis=1)[:, :-6:-1], atol=1e-5)
+
+
+class Plain(Fifth):
+    """A method that compares by other vectors than the cosine's, and counts how many rows it made them of."""
+
+    def __init__(self) -> None:
+        super().__init__(FifthConfig(), classes={"identity": 2})
+        self.asked: list[int] = []
+        self.held: list[int] = []
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        return ("identity", "motion")
+
+    def query_vectors(self, spaces: Spaces) -> Tensor:
+        self.asked.append(spaces.rows)
+        return torch.cat([2 * spaces["identity"], spaces["motion"]], dim=1)
+
+    def gallery_vectors(self, spaces: Spaces) -> Tensor:
+        self.held.append(spaces.rows)
+        return torch.cat([spaces["motion"], spaces["identity"]], dim=1)
+
+    def similarity(self, query: Spaces, gallery: Spaces) -> Tensor:
+        raise NotImplementedError
+
+
+def test_the_vectors_of_a_method_are_made_once() -> None:
+    method, query, gallery = Plain(), make(300, 0, prefix="q"), make(70, 1)
+    i, m = (gallery.spaces[name].numpy() for name in ("identity", "motion"))
+    want = 2 * query.spaces["identity"].numpy() @ m.T + query.spaces["motion"].numpy() @ i.T
+    hits = search(query, gallery, k=70, similarity=method.similarity)
+    np.testing.assert_array_equal(hits.rows, np.argsort(-want, axis=1, kind="stable"))
+    np.testing.assert_array_equal(hits.scores, np.take_along_axis(want, hits.rows, axis=1))
+    # one row of the gallery first, for the width
+    assert method.held == [1, 70]
+    assert method.asked == [256, 44]
+    method.held.clear()
+    small = search(query, gallery, k=70, similarity=method.similarity, memory=12 * 8 * 30 + 4 * 256 * 30)
+    np.testing.assert_array_equal(small.rows, hits.rows)
+    assert method.held == [1, 30, 30, 10]
+    # a function that only looks like it is asked itself
+    with pytest.raises(NotImplementedError):
+        search(query, gallery, similarity=lambda q, g: method.similarity(q, g))
+
+
+def test_what_results_say_was_compared() -> None:
+    method, fifth = Plain(), Fifth(FifthConfig(), classes={"identity": 2})
+    assert compared_spaces(method.similarity, "identity") == "identity + motion"
+    assert compared_spaces(method.similarity, "motion") == "motion"
+    assert compared_spaces(fifth.similarity, "identity") == "identity"
+    assert compared_spaces(cosine, "motion") == "motion"
+
+
+def test_a_space_alone() -> None:
+    query, gallery = make(20, 0, prefix="q", shape=(3, 2)), make(30, 1, shape=(3, 2))
+    query = Embeddings(Spaces({**query.spaces, "motion": torch.randn(20, 6)}), query.table, {})
+    hits = search(query, gallery, k=3, space="motion")
+    a, b = query.spaces["motion"].double().numpy(), gallery.spaces["motion"].double().numpy()
+    a, b = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (a, b))
+    np.testing.assert_allclose(hits.scores, np.sort(a @ b.T, axis=1)[:, :-4:-1], atol=1e-5)
+    with pytest.raises(KeyError, match="no space 'camera'"):
+        search(query, gallery, space="camera")
 
 
 def test_own_key_is_left_out() -> None:

@@ -14,7 +14,7 @@ from unbraid.method import cosine
 from unbraid.pairs import Census, Compared, compared, origin
 from unbraid.protocol import Protocol
 from unbraid.result import plain
-from unbraid.search import MEMORY, Similarity, scorer
+from unbraid.search import MEMORY, Similarity, compared_spaces, scorer
 from unbraid.spaces import Embeddings, Spaces, is_synthetic
 from unbraid.trials import Interval, below, guarded, interval, numbered, percent, resampled, unsupported
 from unbraid.verification import Survey, edges, recount, survey
@@ -127,7 +127,7 @@ def advise(
     )
     return Advice(
         protocol=protocol.name,
-        space=space,
+        space=compared_spaces(similarity, space),
         wanted=fmr,
         threshold=threshold,
         llr=float(calibration.llr(threshold)),

@@ -16,8 +16,8 @@ from unbraid.progress import track
 from unbraid.protocol import Protocol, need
 from unbraid.ranking import Block, Ranking, TensorBlock, rank, rows_per_block
 from unbraid.result import Result
-from unbraid.search import MEMORY, Scoring, Similarity, scorer, slices
-from unbraid.spaces import Embeddings, Spaces, is_synthetic
+from unbraid.search import MEMORY, Scoring, Similarity, alone, compared_spaces, scorer, slices
+from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import guarded, numbered
 
 
@@ -93,7 +93,7 @@ def evaluate(
         hit=str(protocol.hit),
         skip=str(protocol.skip),
         ap_rule=protocol.ap,
-        space=space,
+        space=compared_spaces(similarity, space),
         cells=protocol.cells,
         shots=str(protocol.shots or ""),
         draws=protocol.shots.draws if protocol.shots else 1,
@@ -273,10 +273,7 @@ def _scored(
     memory: int,
     device: torch.device,
 ) -> Iterator[tuple[torch.Tensor, NDArray[np.bool_], NDArray[np.bool_]]]:
-    asked, offered = query.spaces, gallery.spaces
-    if space != "identity":
-        asked, offered = Spaces({"identity": asked[space]}), Spaces({"identity": offered[space]})
-    scores_of = scorer(asked, offered, similarity)
+    scores_of = scorer(alone(query.spaces, space), alone(gallery.spaces, space), similarity)
     hit = protocol.hit.on(query.table, gallery.table)
     skip = protocol.skip.on(query.table, gallery.table)
     # one half for a block of scores and masks, one for the copies that `similarity` makes, if it makes any

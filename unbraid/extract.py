@@ -25,6 +25,7 @@ def extract(
     data: DataConfig,
     *,
     every_frame: bool = True,
+    spaces: Sequence[str] = (),
     clips_per_batch: int = 32,
     device: str | None = None,
     workers: int = 0,
@@ -35,14 +36,16 @@ def extract(
 
     data: the recipe's data config, for frame size, clip length and the order of the all-frames test.
     every_frame: use all frames; False takes one clip of each tracklet (the first frame of every chunk).
+    spaces: beside identity; all of the method's when none is named. What need not be computed is not, where it can.
     device: where to compute; None is a GPU when there is one.
     classes: the run's class names, from which methods learn the camera or sensor of a clip; without them it is unknown.
-    Raises ValueError when there is nothing to extract or a frame does not decode (naming tracklet and file).
+    Raises ValueError when there is nothing to extract or a frame does not decode (naming tracklet and file); KeyError
+    for a space that the method lacks.
     Source: DSANet section 4.2 for both test modes.
     """
     if not tracklets:
         raise ValueError("there are no tracklets to extract; check the split and the data folder")
-    where = device_of(device)
+    where, names = device_of(device), _wanted(method, spaces)
     clips = TestClips(tracklets, data, every_frame=every_frame)
     loader: DataLoader[tuple[int, Tensor]] = DataLoader(Guarded(clips), batch_size=None, num_workers=workers)
     method = method.to(where).eval()
@@ -55,7 +58,7 @@ def extract(
         for rows, frames in _in_batches(track(unguarded(loader), "extract", total=len(tracklets)), clips_per_batch):
             counts += torch.bincount(rows, minlength=len(tracklets))
             clip = replace(Clip.of(frames), sensor={name: fact[rows] for name, fact in facts.items()}).to(where)
-            for name, value in method.encode(clip).items():
+            for name, value in method.encode_only(clip, names).items():
                 if name not in sums:
                     sums[name] = torch.zeros(len(tracklets), *value.shape[1:])
                 sums[name].index_add_(0, rows, value.float().cpu())
@@ -70,15 +73,18 @@ def extract_run(
     *,
     splits: Sequence[str] = ("query", "gallery"),
     every_frame: bool = True,
+    spaces: Sequence[str] = (),
     device: str | None = None,
     workers: int = 0,
 ) -> dict[str, Embeddings]:
     """Embeddings of the splits of a benchmark by the method of a run folder, saved as out/<split>.
 
     Splits without tracklets are passed over; ones already extracted with the same weights from the same tracklets
-    are read back. Raises ValueError when none of the splits has a tracklet.
+    are read back, with whatever other spaces they hold. spaces: as in `extract`.
+    Raises ValueError when none of the splits has a tracklet, and as `extract`.
     """
     run, method = open_run(folder), load_method(folder)
+    names = _wanted(method, spaces)
     wanted = {split: getattr(benchmark, split) for split in splits}
     wanted = {split: tracklets for split, tracklets in wanted.items() if tracklets}
     if not wanted:
@@ -96,12 +102,14 @@ def extract_run(
         }
         place = Path(out) / split
         found = _readable(place)
-        if found is None or any(found.origin.get(name) != value for name, value in origin.items()):
+        stale = found is None or any(found.origin.get(name) != value for name, value in origin.items())
+        if found is None or stale or not set(names) <= set(found.spaces):
             found = extract(
                 method,
                 tracklets,
                 run.recipe.data,
                 every_frame=every_frame,
+                spaces=names,
                 device=device,
                 workers=workers,
                 origin=origin,
@@ -110,6 +118,14 @@ def extract_run(
             found.save(place)
         result[split] = found
     return result
+
+
+def _wanted(method: Method, spaces: Sequence[str]) -> tuple[str, ...]:
+    """The spaces to compute, identity first."""
+    lacking = [name for name in spaces if name not in method.spaces]
+    if lacking:
+        raise KeyError(f"no space {lacking[0]!r}; {type(method).__name__} has {', '.join(method.spaces)}")
+    return tuple(dict.fromkeys(("identity", *(spaces or method.spaces))))
 
 
 def _readable(place: Path) -> Embeddings | None:

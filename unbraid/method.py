@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -65,8 +65,25 @@ class Method(nn.Module, ABC):
     def encode(self, clip: Clip) -> Spaces:
         """Test pass: no labels, no captions; not normalised."""
 
+    def encode_only(self, clip: Clip, names: Sequence[str]) -> Spaces:
+        """Identity and the named spaces, as `encode` makes them; methods that can do so compute nothing else.
+
+        Raises KeyError naming the spaces that there are.
+        """
+        whole = self.encode(clip)
+        return Spaces({name: whole[name] for name in dict.fromkeys(("identity", *names))})
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """The spaces that `similarity` reads."""
+        return ("identity",)
+
     def similarity(self, query: Spaces, gallery: Spaces) -> Float[Tensor, "Q G"]:
-        """Larger is more alike; cosine on the identity space unless the method says otherwise."""
+        """Larger is more alike; cosine on the identity space unless the method says otherwise.
+
+        Where it is an inner product of `query_vectors(query)` and `gallery_vectors(gallery)`, these should be methods:
+        search then makes them once, and any plain index can hold them (`search.Factored`).
+        """
         return cosine(query, gallery)
 
     @abstractmethod

@@ -12,7 +12,7 @@ from unbraid.pairs import Compared, compared, origin
 from unbraid.protocol import Protocol
 from unbraid.ranking import rank
 from unbraid.result import Told, marked, taking_part, zero_warning
-from unbraid.search import MEMORY, Similarity
+from unbraid.search import MEMORY, Similarity, compared_spaces
 from unbraid.searches import NonMated, Searches, SearchPoint, drawn_rates
 from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import Interval, guarded, interval, resampled, row, unsupported
@@ -136,7 +136,7 @@ def identify(
         protocol=protocol.name,
         hit=str(protocol.hit),
         skip=str(pairs.skip),
-        space=space,
+        space=compared_spaces(similarity, space),
         rank=rank,
         queries=len(first),
         gallery=len(pairs.gallery),

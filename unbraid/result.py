@@ -33,7 +33,7 @@ class Result(Told):
     """One evaluation. Every score is in 0..1 and averages over the queries with a mate, within cells if any.
 
     protocol, hit, skip, ap_rule: the protocol's name, its two rules as text, its rule for AP.
-    space: the embedding space that stood in for 'identity'.
+    space: the embedding space that was compared, or those that the method's own similarity reads, joined by ' + '.
     cells: the label whose cells are averaged (see `Protocol`), or ''.
     queries, without_mate: all queries, and those of them that leave the means because no hit is possible.
     identities: different identities among the queries with a mate.

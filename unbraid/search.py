@@ -30,6 +30,19 @@ class Scoring(Protocol):
         ...
 
 
+@runtime_checkable
+class Factored(Protocol):
+    """A method whose similarity is the inner product of these vectors."""
+
+    def query_vectors(self, spaces: Spaces) -> Tensor:
+        """Q D."""
+        ...
+
+    def gallery_vectors(self, spaces: Spaces) -> Tensor:
+        """G D."""
+        ...
+
+
 MEMORY = 64 * 2**20
 # Queries scored at once: enough for the matrix product to run at full speed.
 QUERIES = 256
@@ -96,6 +109,7 @@ def search(
     *,
     k: int = 10,
     similarity: Similarity | Scoring = cosine,
+    space: str = "identity",
     min_score: float | None = None,
     own: bool = False,
     memory: int = MEMORY,
@@ -103,11 +117,13 @@ def search(
     """The k gallery items most alike to each query; among equal scores the earlier gallery row comes first.
 
     similarity: any function (Spaces of b items, Spaces of g items) -> b g, larger is more alike.
+    space: search this space; it is then the only one that `similarity` sees, under the name 'identity'.
     min_score: leave out hits that score less.
     own: False leaves out the gallery item that has the query's own key.
     memory: bytes of working memory, beside the embeddings and the result.
 
-    Raises ValueError for k < 1, an empty gallery, spaces of different widths, and scores that are not finite.
+    Raises ValueError for k < 1, an empty gallery, spaces of different widths, and scores that are not finite; KeyError
+    for a space that is missing.
 
     Example:
         hits = search(embeddings, embeddings, k=3)
@@ -115,7 +131,7 @@ def search(
     """
     if k < 1:
         raise ValueError(f"k is the number of hits per query, at least 1; got {k}")
-    scores_of = scorer(query.spaces, gallery.spaces, similarity)
+    scores_of = scorer(alone(query.spaces, space), alone(gallery.spaces, space), similarity)
     where = pd.Index(gallery.table["key"])
     self_rows = np.full(len(query), -1) if own else where.get_indexer(pd.Index(query.table["key"]))
     floor = np.float32(-np.inf if min_score is None else min_score)
@@ -140,8 +156,8 @@ def search(
 def scorer(query: Spaces, gallery: Spaces, similarity: Similarity | Scoring) -> Scorer:
     """Scores by rows, float32: `similarity` on the rows asked for.
 
-    For the plain cosine of one vector per item it multiplies by the lengths,
-    computed once, instead of making normalised copies of the gallery again and again.
+    For the plain cosine of one vector per item it multiplies by the lengths, computed once, instead of making
+    normalised copies of the gallery again and again. For a `Factored` method's own similarity it multiplies vectors.
     Raises ValueError when the gallery is empty or a space has different widths in query and gallery.
     """
     if not (query.rows and gallery.rows):
@@ -157,6 +173,9 @@ def scorer(query: Spaces, gallery: Spaces, similarity: Similarity | Scoring) -> 
     plain = similarity is cosine or getattr(similarity, "__func__", None) is Method.similarity
     if plain and query["identity"].ndim == 2:
         return _cosine_of_vectors(query["identity"].detach(), gallery["identity"].detach())
+    owner = _owner(similarity)
+    if isinstance(owner, Factored):
+        return _product_of_vectors(owner, query, gallery)
 
     def write(rows: slice, columns: slice, out: Tensor) -> Tensor:
         with torch.no_grad():
@@ -183,6 +202,45 @@ def _cosine_of_vectors(query: Tensor, gallery: Tensor) -> Scorer:
         return out.copy_(torch.mm(unit, gallery[columns].float().T).mul_(inverse[columns]))
 
     return Scorer(write, 0 if gallery.dtype == torch.float32 else 4 * gallery.shape[1])
+
+
+def _product_of_vectors(method: Factored, query: Spaces, gallery: Spaces) -> Scorer:
+    """Inner products. The vectors of the last rows of each side are kept: nothing is computed twice where all rows of
+    one side fit into the memory."""
+    made: dict[str, tuple[slice, Tensor]] = {}
+
+    def vectors(side: str, make: Callable[[Spaces], Tensor], spaces: Spaces, rows: slice) -> Tensor:
+        if side not in made or made[side][0] != rows:
+            made.pop(side, None)  # frees the old ones first
+            with torch.no_grad():
+                made[side] = rows, make(spaces.take(rows)).float()
+        return made[side][1]
+
+    def write(rows: slice, columns: slice, out: Tensor) -> Tensor:
+        asked = vectors("query", method.query_vectors, query, rows)
+        offered = vectors("gallery", method.gallery_vectors, gallery, columns)
+        return out.copy_(torch.mm(asked, offered.T))
+
+    width = method.gallery_vectors(gallery.take(slice(0, 1))).shape[1]
+    # the vectors, and as much twice while they are made
+    return Scorer(write, 12 * width)
+
+
+def _owner(similarity: Similarity | Scoring) -> Method | None:
+    """The method whose own similarity this is."""
+    owner = getattr(similarity, "__self__", None)
+    return owner if isinstance(owner, Method) and similarity == owner.similarity else None
+
+
+def alone(spaces: Spaces, space: str) -> Spaces:
+    """One space under the name that similarities read; all of them for 'identity'."""
+    return spaces if space == "identity" else Spaces({"identity": spaces[space]})
+
+
+def compared_spaces(similarity: Similarity | Scoring, space: str) -> str:
+    """What results say was compared: a space, or those that a method's own similarity reads: 'identity + motion'."""
+    owner = _owner(similarity)
+    return space if owner is None or space != "identity" else " + ".join(owner.matched)
 
 
 def slices(length: int, step: int) -> list[slice]:

@@ -12,7 +12,7 @@ from unbraid.method import cosine
 from unbraid.pairs import Census, Compared, compared, origin
 from unbraid.protocol import Protocol
 from unbraid.result import Told, marked, taking_part, zero_warning
-from unbraid.search import MEMORY, Similarity
+from unbraid.search import MEMORY, Similarity, compared_spaces
 from unbraid.spaces import Embeddings, is_synthetic
 from unbraid.trials import EXPECTED_ERRORS, Interval, below, guarded, interval, percent, resampled, row, unsupported
 from unbraid.verification import Survey, crossing, edges, keys, recount, survey
@@ -174,7 +174,7 @@ def verify(
         protocol=protocol.name,
         hit=str(protocol.hit),
         skip=str(pairs.skip),
-        space=space,
+        space=compared_spaces(similarity, space),
         queries=len(pairs.query),
         gallery=len(pairs.gallery),
         identities=int(pairs.query.table["identity"].nunique()),

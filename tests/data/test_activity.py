@@ -84,6 +84,10 @@ def test_files_hold_them_and_changes_are_noticed(tmp_path: Path) -> None:
         load(tmp_path)
     save(draws, again, TEST)
     assert load(again) == draws
+    before = (again / "draws.json").read_bytes()
+    with pytest.raises(ValueError, match="holds other draws"):
+        save(draw(TEST, seeds=(42,)), again, TEST)
+    assert (again / "draws.json").read_bytes() == before
 
 
 def test_other_clips_are_refused(tmp_path: Path) -> None:

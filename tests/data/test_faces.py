@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -149,6 +150,22 @@ def test_a_folder(portrait: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (out / ".treated").exists()
     assert blur_folder(root, out) == found
     assert len(one_by_one) == 6
+
+
+def test_frames_of_other_data_are_not_mixed(portrait: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = write(tmp_path / "in", portrait), tmp_path / "out"
+    other = write(tmp_path / "other", portrait)
+    table = pd.read_parquet(other / "tracklets.parquet")
+    table.assign(identity="someone").to_parquet(other / "tracklets.parquet", index=False)
+    found = blur_folder(root, out)
+    with pytest.raises(ValueError, match="holds frames of other data"):
+        blur_folder(other, out)
+    # one that is not finished goes on with the same detector only; a finished one is left alone
+    monkeypatch.setattr(faces.cv2, "__version__", "0")
+    assert blur_folder(root, out) == found
+    (out / "tracklets.parquet").unlink()
+    with pytest.raises(ValueError, match=r"another OpenCV \(.*, now 0\)"):
+        blur_folder(root, out)
 
 
 def test_folders_that_cannot_be(portrait: Image, tmp_path: Path) -> None:

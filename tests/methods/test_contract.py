@@ -59,6 +59,22 @@ def test_spaces_are_as_declared(recipe: Recipe[Any], method: Method) -> None:
     assert spaces.rows == 3
 
 
+def test_some_spaces_are_the_same_without_the_others(recipe: Recipe[Any], method: Method) -> None:
+    clip = clip_of(recipe, 3)
+    whole = method.eval().encode(clip)
+    for name in method.spaces:
+        found = method.encode_only(clip, [name])
+        assert list(found) == list(dict.fromkeys(("identity", name)))
+        for one in found:
+            torch.testing.assert_close(found[one], whole[one], rtol=0, atol=1e-6)
+    with pytest.raises(KeyError, match="no space 'mood'"):
+        method.encode_only(clip, ["mood"])
+    # comparing reads nothing but what the method says
+    assert set(method.matched) <= set(method.spaces)
+    few = Spaces({name: whole[name] for name in dict.fromkeys(("identity", *method.matched))})
+    assert torch.equal(method.similarity(few, few), method.similarity(whole, whole))
+
+
 def test_encode_does_not_see_its_neighbours(recipe: Recipe[Any], method: Method) -> None:
     method.eval()
     clip = clip_of(recipe, 4)

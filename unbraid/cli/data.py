@@ -1,13 +1,14 @@
-"""Benchmarks: what they are, whether a copy is sound, and a copy in our own layout."""
+"""Benchmarks: what they are, whether a copy is sound, copies in our own layout and without faces, lists drawn anew."""
 
 import difflib
 import re
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unbraid.cli.listing import WIDTH, facts_of, names, table, whole
 from unbraid.cli.output import parse, show
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ USAGE = """usage: unbraid data COMMAND ...
   list     every benchmark: what it is, who may have it, its licence and protocols; `list NAME` says all about one
   check    what is wrong with a copy: missing files, people in train and test, queries without mates, duplicates, ...
   prepare  a copy in our own layout, every frame decoded once, perhaps resized
+  blur     a copy of a folder of ours in which faces are blurred
+  draws    probes and gallery of same and cross activity, drawn for five seeds and written down with hashes
 
 ROOT is a folder of ours, NAME:FOLDER such as mars:/data/MARS for a benchmark in its owners' layout, a name such as
 world:clothes/small/dev, or data of your own: people.csv, or own:FOLDER with a folder for each person.
@@ -27,10 +30,8 @@ world:clothes/small/dev, or data of your own: people.csv, or own:FOLDER with a f
 FORMS = "write NAME:FOLDER for a benchmark in its owners' layout, own:FOLDER for a folder of people, or a table (.csv)"
 # A folder that `unbraid` finished or began; what it says when one is unfinished is better than our list of forms.
 OURS = ("tracklets.parquet", "world.json", "prepare.json", "origin.json")
-VERBS = ("list", "check", "prepare")
+VERBS = ("list", "check", "prepare", "blur", "draws")
 OWN = "own"
-WIDTH = 100
-COLUMNS = (15, 11, 19)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -54,11 +55,11 @@ def run(arguments: Sequence[str]) -> None:
             json: Print the facts as JSON.
         """
         if name:
-            facts = _facts(name)
-            show(facts, _whole(facts), json)
+            facts = facts_of(name)
+            show(facts, whole(facts), json)
             return
-        every = [_facts(n) for n in _names()]
-        show(every, _table(every), json)
+        every = [facts_of(n) for n in names()]
+        show(every, table(every), json)
 
     def check(
         root: tyro.conf.Positional[str], frames: bool = False, captions: Path | None = None, json: bool = False
@@ -119,7 +120,66 @@ def run(arguments: Sequence[str]) -> None:
         told = ", ".join(f"{number} {split}" for split, number in sizes.items())
         show({"root": str(folder), **sizes}, f"Prepared: {folder} ({told} tracklets)", json)
 
-    commands: dict[str, Any] = {"list": list_, "check": check, "prepare": prepare}
+    def blur(root: tyro.conf.Positional[str], out: Path, json: bool = False) -> None:
+        """Copy a folder of ours with all faces blurred, for benchmarks that ask who is known by anything else.
+
+        Where no face is found the place of a head is blurred: the top 22 % of the person's mask, or of the frame. It
+        keeps a method from using faces; it makes nobody anonymous. Silhouettes and depth maps are copied, captions are
+        not. An interrupted copy goes on where it was; until it is whole no command reads it.
+
+        Args:
+            root: What to copy: a folder of ours or world:KIND. Bring other data into it with `unbraid data prepare`.
+            out: New or empty folder for the copy, or one that this command began.
+            json: Print what was done as JSON.
+        """
+        from dataclasses import asdict
+
+        from unbraid.data.faces import blur_folder
+
+        _open(root)
+        source = _ours(root)
+        if source is None:
+            raise ValueError(
+                f"faces are blurred in folders of ours, and {root} is none; run `unbraid data prepare {root} "
+                f"--out FOLDER` first and blur that"
+            )
+        done = blur_folder(source, out)
+        text = f"{done.frames} frames: faces found in {done.found}, the place of a head blurred in {done.heads}"
+        show({"root": str(out), **asdict(done)}, f"Blurred: {out} ({text})", json)
+
+    def draws(
+        root: tyro.conf.Positional[str],
+        out: Path,
+        seeds: tuple[int, ...] = (42, 43, 44, 45, 46),
+        share: float = 0.25,
+        json: bool = False,
+    ) -> None:
+        """Divide the test clips of an activity benchmark into probes and gallery, several times, and write it down.
+
+        The owners of these benchmarks published rules but no lists. The folder holds four lists of keys for every seed,
+        and their SHA-256, so that others can use the same; `unbraid evaluate EMBEDDINGS --draws FOLDER` gives mean and
+        spread. The same data and seeds give the same bytes, and other draws are never replaced.
+
+        Args:
+            root: What to divide: a folder of ours, NAME:FOLDER, world:activity or a table; with the label action.
+            out: New or empty folder for the lists.
+            seeds: One draw for each.
+            share: Of each person's clips that become probes, between 0 and 1.
+            json: Print how many clips each list has as JSON.
+        """
+        from unbraid.data.activity import draw, save
+
+        benchmark, _ = _open(root)
+        made = draw(benchmark, seeds=seeds, share=share)
+        folder = save(made, out, benchmark, share=share)
+        counts = {one.seed: {"-".join(pair): len(keys) for pair, keys in one.lists.items()} for one in made}
+        columns = list(counts[seeds[0]])
+        lines = ["seed    " + "".join(f"{name:>24}" for name in columns)]
+        lines += [f"{seed:<8}" + "".join(f"{row[name]:>24}" for name in columns) for seed, row in counts.items()]
+        told = {"root": str(folder), "benchmark": benchmark.name, "synthetic": benchmark.synthetic, "draws": counts}
+        show(told, "\n".join([f"Drawn from {benchmark.name}: {folder}", *lines]), json)
+
+    commands: dict[str, Any] = {"list": list_, "check": check, "prepare": prepare, "blur": blur, "draws": draws}
     parse(commands[verb], f"data {verb}", rest)
 
 
@@ -166,6 +226,13 @@ def _folder(root: str) -> Path | None:
     return path if path.is_dir() else None
 
 
+def _ours(root: str) -> Path | None:
+    """The folder of ours that is meant, None for anything else."""
+    from unbraid.cli.root import folder_of
+
+    return folder_of(root) if root.startswith("world:") or Path(root).is_dir() else None
+
+
 def _captions(root: str) -> Path | None:
     """The caption file of a folder of ours, if it has one."""
     from unbraid.cli.root import folder_of
@@ -173,100 +240,6 @@ def _captions(root: str) -> Path | None:
     folder = _folder(root) if not root.startswith("world:") else folder_of(root)
     path = None if folder is None else folder / "captions.jsonl"
     return path if path is not None and path.is_file() else None
-
-
-def _names() -> list[str]:
-    from unbraid.data.sets.about import available
-    from unbraid.world.benchmarks import KINDS
-
-    return [*available(), *(f"world:{kind}" for kind in KINDS)]
-
-
-def _facts(name: str) -> dict[str, Any]:
-    """What is known about a benchmark or a world. Raises KeyError with the nearest name and all."""
-    from dataclasses import asdict
-
-    from unbraid.data.sets.about import about, available, protocols_of
-    from unbraid.world.benchmarks import KINDS, PEOPLE, SEEDS, SIZES, named_world
-    from unbraid.world.plan import protocols
-
-    if name in available():
-        return {**asdict(about(name)), "protocols": list(protocols_of(name)), "synthetic": False}
-    kind = name.removeprefix("world:").partition("/")[0]
-    if not name.startswith("world:") or kind not in KINDS:
-        near = difflib.get_close_matches(name, _names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise KeyError(f"no benchmark {name!r}{hint} There are {', '.join(_names())}")
-    config = named_world(name).config
-    sizes = ", ".join(f"{size} ({train} people to train on, {test} to test)" for size, (train, test) in PEOPLE.items())
-    return {
-        "name": name,
-        "title": f"synthetic people of the built-in world, {kind}",
-        "modality": ",".join(config.modalities),
-        "access": "built in",
-        "licence": "synthetic, nobody's picture; body model CC0",
-        "counts": {"train identities": config.train_identities, "test identities": config.test_identities},
-        "notes": f"Names are {name.split('/')[0]}/SIZE/WORLD, SIZE one of {sizes} and WORLD one of {', '.join(SEEDS)}; "
-        f"rendered on first use. {SIZES[0]} is for trying. Numbers made from it say nothing about real people.",
-        "source": "unbraid world render --help",
-        "protocols": protocols(config),
-        "synthetic": True,
-    }
-
-
-def _access(facts: Mapping[str, Any]) -> str:
-    return "WITHDRAWN" if facts["access"] == "withdrawn" else str(facts["access"])
-
-
-def _table(every: Sequence[Mapping[str, Any]]) -> str:
-    """One block for each: name, access and modality, and beside them title, licence and protocols."""
-    head = _row(("name", "access", "modality"), ["title; licence; protocols"])
-    blocks = [
-        _row(
-            (facts["name"], _access(facts), facts["modality"].replace(",", ", ")),
-            [facts["title"], facts["licence"], _few(facts["protocols"])],
-        )
-        for facts in every
-    ]
-    end = (
-        "`unbraid data list NAME` says all about one. WITHDRAWN: its owners took it back; do not use copies of it. "
-        "unclear: we could not find the terms, ask the owners. Nothing is downloaded by unbraid."
-    )
-    return "\n\n".join([f"{head}\n{'-' * WIDTH}", *blocks, textwrap.fill(end, WIDTH)])
-
-
-def _row(cells: Sequence[str], texts: Sequence[str]) -> str:
-    left = sum(COLUMNS)
-    wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - left, break_on_hyphens=False)]
-    first = "".join(f"{cell:<{width}}" for cell, width in zip(cells, COLUMNS, strict=True))
-    return "\n".join([f"{first}{wrapped[0]}", *(" " * left + line for line in wrapped[1:])])
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 4 else ""
-    return ", ".join(names[: 3 if more else 4]) + more
-
-
-def _whole(facts: Mapping[str, Any]) -> str:
-    """Everything known about one."""
-    lines = [f"{facts['name']}: {facts['title']}"]
-    rows = {
-        "access": _access(facts)
-        + (" by its owners; do not use copies of it" if facts["access"] == "withdrawn" else ""),
-        "licence": facts["licence"],
-        "modality": facts["modality"].replace(",", ", "),
-        "a whole copy": ", ".join(f"{number} {what}" for what, number in facts["counts"].items()),
-        "protocols": ", ".join(facts["protocols"]),
-        "notes": facts["notes"],
-        "source": facts["source"],
-    }
-    if not facts["synthetic"]:
-        rows["read it with"] = f"--root {facts['name']}:FOLDER"
-    for name, text in rows.items():
-        lines += textwrap.wrap(
-            text, WIDTH, initial_indent=f"  {name:<14}", subsequent_indent=" " * 16, break_on_hyphens=False
-        )
-    return "\n".join(lines)
 
 
 def _findings(benchmark: "Benchmark", found: "Sequence[Finding]") -> str:

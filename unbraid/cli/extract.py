@@ -16,6 +16,7 @@ def run(arguments: Sequence[str]) -> None:
         root: str,
         out: Path,
         splits: tuple[Literal["train", "query", "gallery"], ...] = ("query", "gallery"),
+        spaces: tuple[str, ...] = (),
         one_clip: bool = False,
         device: str | None = None,
         workers: int = 0,
@@ -28,6 +29,8 @@ def run(arguments: Sequence[str]) -> None:
             root: Tracklet folder, or a built-in benchmark such as world:clothes/small/dev.
             out: Folder for the embeddings.
             splits: Splits to extract; empty ones are passed over.
+            spaces: Only these of the method's spaces, such as identity motion, and identity in any case; saves time
+                where a method can leave others out. Default: all.
             one_clip: Use one clip per tracklet instead of all frames.
             device: 'cpu', 'cuda', ...; a GPU when there is one.
             workers: Processes that read data.
@@ -37,7 +40,14 @@ def run(arguments: Sequence[str]) -> None:
         from unbraid.extract import extract_run
 
         written = extract_run(
-            run, open_benchmark(root), out, splits=splits, every_frame=not one_clip, device=device, workers=workers
+            run,
+            open_benchmark(root),
+            out,
+            splits=splits,
+            every_frame=not one_clip,
+            spaces=spaces,
+            device=device,
+            workers=workers,
         )
         rows = {split: len(embeddings) for split, embeddings in written.items()}
         show({"out": str(out), "rows": rows}, f"Embeddings: {out} {rows}", json)

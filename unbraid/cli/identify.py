@@ -18,6 +18,7 @@ def run(arguments: Sequence[str]) -> None:
         rank: int = 20,
         non_mated: Literal["without-mate", "mates-removed"] = "without-mate",
         space: str = "identity",
+        run: Path | None = None,
         seed: int = 0,
         json: bool = False,
     ) -> None:
@@ -36,11 +37,13 @@ def run(arguments: Sequence[str]) -> None:
             rank: How many candidates are looked at.
             non_mated: Searches for strangers: the queries without a mate, or every query once more with its mates
                 taken out of the gallery, for sets in which everyone is enrolled.
-            space: The space to compare.
+            space: The space to compare, by its cosine.
+            run: Compare by the method of this run folder instead, such as by identity and motion in shares that it
+                decides.
             seed: Of the resampling of people that makes the intervals.
             json: Print the result as JSON.
         """
-        from unbraid.cli.sides import load
+        from unbraid.cli.sides import load, way
         from unbraid.openset import identify as verb
 
         if not fpir:
@@ -48,10 +51,21 @@ def run(arguments: Sequence[str]) -> None:
                 "--fpir has no value; name false positive identification rates between 0 and 1, such as --fpir 0.01"
             )
         query, gallery, rules = load(embeddings, protocol)
+        similarity = way(run, space, query, gallery)
         kind: Literal["without mate", "mates removed"] = (
             "without mate" if non_mated == "without-mate" else "mates removed"
         )
-        result = verb(query, gallery, rules, space=space, rank=rank, fpirs=fpir, non_mated=kind, seed=seed)
+        result = verb(
+            query,
+            gallery,
+            rules,
+            similarity=similarity,
+            space=space,
+            rank=rank,
+            fpirs=fpir,
+            non_mated=kind,
+            seed=seed,
+        )
         lacking = non_mated == "without-mate" and any(point.reason for point in result.points)
         hint = "\nWhere nearly everyone is enrolled, try --non-mated mates-removed" if lacking else ""
         show(result.as_dict(), f"{result}{hint}", json)

@@ -84,24 +84,33 @@ def draw(benchmark: Benchmark, *, seeds: Sequence[int] = SEEDS, share: float = S
 def save(draws: Sequence[Draw], folder: Path, benchmark: Benchmark, *, share: float = SHARE) -> Path:
     """Write draws as a folder, in one step; returns it. The same draws give the same bytes.
 
-    Raises ValueError when the folder holds something else.
+    Raises ValueError when the folder holds other draws or something else.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / INDEX).is_file():
         raise ValueError(f"{folder} exists and holds no draws; choose another folder")
+    texts = {
+        one.seed: {"-".join(pair): "".join(f"{key}\n" for key in keys) for pair, keys in one.lists.items()}
+        for one in draws
+    }
     facts: dict[str, Any] = {"format": FORMAT, "version": VERSION, "benchmark": benchmark.name}
     facts |= {"synthetic": benchmark.synthetic, "clips_sha256": clips_hash(clips_of(benchmark)), "share": share}
-    facts["draws"] = {}
+    facts["draws"] = {
+        str(seed): {
+            name: {"clips": text.count("\n"), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+            for name, text in lists.items()
+        }
+        for seed, lists in texts.items()
+    }
+    index = json.dumps(facts, indent=2) + "\n"
+    if (folder / INDEX).is_file() and (folder / INDEX).read_text(encoding="utf-8") != index:
+        raise ValueError(f"{folder} holds other draws, which others may rely on; choose another folder")
     with replacing_folder(folder) as part:
-        for one in draws:
-            told = {}
-            for (label, side), keys in one.lists.items():
-                name, text = f"{label}-{side}", "".join(f"{key}\n" for key in keys)
-                (part / str(one.seed)).mkdir(exist_ok=True)
-                write_text(part / str(one.seed) / f"{name}.txt", text)
-                told[name] = {"clips": len(keys), "sha256": hashlib.sha256(text.encode()).hexdigest()}
-            facts["draws"][str(one.seed)] = told
-        write_text(part / INDEX, json.dumps(facts, indent=2) + "\n")
+        for seed, lists in texts.items():
+            (part / str(seed)).mkdir()
+            for name, text in lists.items():
+                write_text(part / str(seed) / f"{name}.txt", text)
+        write_text(part / INDEX, index)
     return folder
 
 

@@ -8,6 +8,7 @@ person's box, or of the frame. The detector is ours: the cascades for faces from
 with OpenCV. They miss faces under about 20 pixels, hidden ones and many from the side, which the fallback is for.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -101,11 +102,11 @@ def blur_folder(root: Path, out: Path) -> Blurred:
     """A copy of a tracklet folder in which faces are blurred in every colour frame of every split; the rest as it is.
 
     Where a tracklet has masks the person's box is that of the mask, else the frame is taken to show one person.
-    Silhouettes and depth maps show no faces and are copied. After a kill the same call goes on; the index is written
-    last. Captions are not copied: they must tell of the blurred pictures.
+    Silhouettes and depth maps show no faces and are copied. After a kill the same call goes on, and when all is done
+    it changes nothing; the index is written last. Captions are not copied: they must tell of the blurred pictures.
 
-    Raises FileNotFoundError when root is no tracklet folder; ValueError for an out that lies in root or holds something
-    else, and for frames that do not decode.
+    Raises FileNotFoundError when root is no tracklet folder; ValueError for an out that lies in root, holds something
+    else or the frames of other data, and for frames that do not decode.
     """
     root, out = Path(root), Path(out)
     benchmark = read(root)
@@ -113,11 +114,20 @@ def blur_folder(root: Path, out: Path) -> Blurred:
         raise ValueError(f"{out} and {root} lie in each other; choose a folder beside it")
     if out.exists() and any(out.iterdir()) and not (out / NOTE).is_file():
         raise ValueError(f"{out} is not empty and was not made by blurring faces; choose a new or empty folder")
-    if (out / INDEX).is_file():
-        facts = json.loads((out / NOTE).read_text(encoding="utf-8"))
-        return Blurred(facts["frames"], facts["found"], facts["heads"])
-    out.mkdir(parents=True, exist_ok=True)
     started = {"source": str(read_origin(root).get("name", root.name)), "head": HEAD, "opencv": cv2.__version__}
+    started["index"] = hashlib.sha256((root / INDEX).read_bytes()).hexdigest()
+    if (out / NOTE).is_file():
+        facts = json.loads((out / NOTE).read_text(encoding="utf-8"))
+        if facts.get("index") != started["index"]:
+            raise ValueError(f"{out} holds frames of other data than {root}; choose a new or empty folder")
+        if (out / INDEX).is_file():
+            return Blurred(facts["frames"], facts["found"], facts["heads"])
+        if any(facts.get(name) != value for name, value in started.items()):
+            raise ValueError(
+                f"{out} was begun with other settings or another OpenCV ({facts.get('opencv')}, now "
+                f"{cv2.__version__}); delete it, or finish it with that one"
+            )
+    out.mkdir(parents=True, exist_ok=True)
     if not (out / NOTE).is_file():
         write_text(out / NOTE, json.dumps(started, indent=2) + "\n")
     counts: Counter[str] = Counter()

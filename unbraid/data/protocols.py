@@ -147,14 +147,20 @@ NAMED = {
 }
 
 
-def named(name: str) -> Protocol:
-    """The protocol of that name, here or in a reader of `data.sets`. Raises KeyError with those most like it."""
-    if name in NAMED:
-        return NAMED[name]
-    # readers build on this module
+def catalogue() -> dict[str, Protocol]:
+    """Every protocol by name: those here, those by drawn lists (`data.activity`) and those of the readers."""
+    # they build on this module
+    from unbraid.data.activity import PROTOCOLS
     from unbraid.data.sets.about import protocols
 
-    known = {**NAMED, **protocols()}
+    return {**NAMED, **{p.name: p for p in PROTOCOLS}, **protocols()}
+
+
+def named(name: str) -> Protocol:
+    """The protocol of that name in the catalogue. Raises KeyError with those most like it."""
+    if name in NAMED:
+        return NAMED[name]
+    known = catalogue()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         # 'market' or 'casia' are not like any name as a whole, but its beginning

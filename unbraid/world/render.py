@@ -114,8 +114,8 @@ def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: 
             future.result()
     except BrokenProcessPool as error:
         raise ChildProcessError(
-            f"a render process died, perhaps for lack of memory; finished tracklets are kept in {out}: "
-            f"run again with fewer workers"
+            f"a render process died, perhaps for lack of memory, or because a script calls this outside "
+            f"`if __name__ == '__main__':`; finished tracklets are kept in {out}: run again with fewer workers"
         ) from error
     finally:
         # Also after Ctrl-C: workers ignore the signal, end their present tracklet and leave.

@@ -129,13 +129,19 @@ class Disenq(Method):
             found["share/identity"] = out["shares"][:, 0].detach().mean()
         return found
 
-    def encode(self, clip: Clip, *, spaces: Sequence[str] | None = None) -> Spaces:
+    def encode(self, clip: Clip) -> Spaces:
         """Features B D of the query groups, from pixels alone; not normalised.
 
-        spaces: those to compute, all of them when None; to compare people, `matched` is enough.
         Memory is bounded by `chunk`: clips pass one after the other in parts of about as many frames.
         """
-        asked = self.spaces if spaces is None else tuple(spaces)
+        return self.encode_only(clip, self.spaces)
+
+    def encode_only(self, clip: Clip, names: Sequence[str]) -> Spaces:
+        """As `encode`, without computing the other groups; to compare people, `matched` is enough."""
+        lacking = [name for name in names if name not in self.spaces]
+        if lacking:
+            raise KeyError(f"no space {lacking[0]!r}; there are {sorted(self.spaces)}")
+        asked = tuple(dict.fromkeys((IDENTITY, *names)))
         found: dict[str, list[Tensor]] = {group: [] for group in asked}
         for part in self._divided(clip):
             tokens, real, _ = self._pooled(part)
@@ -146,9 +152,9 @@ class Disenq(Method):
 
     @property
     def matched(self) -> tuple[str, ...]:
-        """The spaces that comparing two people needs, identity always among them."""
-        pair = {"adaptive": (MOTION,), "fixed": (MOTION,), APPEARANCE: (APPEARANCE,), MOTION: (MOTION,)}
-        return (IDENTITY, *pair.get(self.config.compare, ()))
+        """The spaces that `similarity` reads."""
+        compare = self.config.compare
+        return (IDENTITY, MOTION) if compare in ("adaptive", "fixed") else (compare,)
 
     def similarity(self, query: Spaces, gallery: Spaces) -> Float[Tensor, "Q G"]:
         """Cosines of identity and of motion, weighted; or of a single space, as `compare` says."""
