@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 
 from unbraid.counting import FEW_HITS
 from unbraid.data.protocols import CAMERA_CHANGE
-from unbraid.evaluate import compare, device_blocks
+from unbraid.evaluate import _scored, compare
 from unbraid.method import cosine
 from unbraid.ranking import MASK_BYTES, Block, Ranking, TensorBlock, in_threads, rank, rows_per_block
 from unbraid.spaces import Embeddings, Spaces
@@ -323,6 +323,7 @@ def test_scores_that_stay_on_their_device_rank_the_same() -> None:
     query, gallery = side(30, "q"), side(50, "g")
     for memory in (1, 4000, 2**20):  # the same each time: a product of another shape may round differently
         expected = compare(query, gallery, CAMERA_CHANGE, memory=memory)
-        found = rank(device_blocks(query, gallery, CAMERA_CHANGE, cosine, "identity", memory))
+        parts = _scored(query, gallery, CAMERA_CHANGE, cosine, "identity", memory, torch.device("cpu"))
+        found = rank(TensorBlock(scores, hit, skip) for scores, hit, skip in parts)
         for field in fields(Ranking):
             np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
