@@ -19,7 +19,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -169,6 +169,12 @@ def naming(scores: Tensor, present: Tensor, common: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, present.float()) / before
 
 
+def _asked(aspects: Collection[str], chance: np.random.Generator) -> list[str]:
+    """Clothing, where there are texts about it, and others by chance."""
+    others: list[str] = chance.permutation(sorted(set(aspects) - {CLOTHING})).tolist()
+    return ([CLOTHING] * (CLOTHING in aspects) + others)[:ASKED]
+
+
 def step_loss(
     model: SmallClip,
     words: Words,
@@ -194,8 +200,7 @@ def step_loss(
             present = torch.stack([bag(words, texts[aspect]) for texts in said])
             named.append(naming(model.name[aspect](token), present, common[aspect]))
             parts[f"{modality} {aspect} unnamed"] = named[-1].item()
-        others = chance.permutation(sorted(set(said[0]) - {CLOTHING}))
-        for aspect in ([CLOTHING] * (CLOTHING in said[0]) + others.tolist())[:ASKED] if asking else ():
+        for aspect in _asked(said[0], chance) if asking else ():
             texts = [about[aspect] for about in said]
             different = sorted(set(texts))
             tokens, mask = words.numbers(different)
