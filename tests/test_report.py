@@ -3,161 +3,21 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.stats import hypergeom
 
+from tests.reports import ATTACK, BANNER, NAN, full, leaks, picture, result, write
 from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.protocol import Protocol, same
-from unbraid.report import Check, Evidence, facts, report, scatter_pictures, strip_pictures
-from unbraid.report import pictures as module
+from unbraid.report import Check, Evidence, facts, report
 from unbraid.report import write as writing
 from unbraid.report.evidence import cmc, cmc_chance, summary
 from unbraid.report.gather import _biases
-from unbraid.result import Result
-from unbraid.spaces import Embeddings, Spaces
-from unbraid.viz import Picture, Shot, Strip, ranked_strips
-
-NAN = float("nan")
-VOID = {"meta", "img", "br", "hr", "link", "input"}
-ATTACK = "\"'><script>alert(1)</script><img src=http://evil onerror=alert(1)></title></style><!-- &lt;"
-BANNER = "Synthetic people. Nothing here says anything about real people."
-
-
-class Page(HTMLParser):
-    """Elements, attributes, text and tables of a page; fails on tags that do not close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.words: list[str] = []
-        self.tables: list[list[list[list[str]]]] = []
-        self.comments = 0
-        self.feed(text)
-        self.close()
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][-1].append([])
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-        if "td" in self.open or "th" in self.open:
-            self.tables[-1][-1][-1].append(data)
-
-    def handle_comment(self, data: str) -> None:
-        self.comments += 1
-
-    @property
-    def text(self) -> str:
-        return "".join(self.words)
-
-
-def result(**changes: Any) -> Result:
-    table = pd.DataFrame(
-        {
-            "key": ["q0", "q1", "q2", "q3"],
-            "identity": ["a", "b", None, "c"],
-            "ap": [0.75, 0.125, NAN, 1.0],
-            "inp": [0.5, 0.125, NAN, 1.0],
-            "first": [1, 8, 0, 1],
-            "hits": [2, 1, 0, 1],
-            "valid": [30, 29, 30, 28],
-            "best": ["g1", "g2", "g3", "g4"],
-        }
-    )
-    plain = Result(
-        protocol="camera-change@1",
-        hit="same('identity')",
-        skip="never()",
-        ap_rule="step",
-        space="identity",
-        cells="",
-        queries=4,
-        without_mate=1,
-        identities=3,
-        gallery=30,
-        distractors=2,
-        pairs=4,
-        mean_ap=0.625,
-        mean_ap_interval=(0.41234, 0.98765),
-        mean_ap_chance=0.0512,
-        rank_1=2 / 3,
-        rank_1_interval=(0.3, 1.0),
-        rank_1_chance=0.0456,
-        rank_5=2 / 3,
-        rank_10=1.0,
-        rank_20=1.0,
-        mean_inp=0.5417,
-        synthetic=None,
-        origin={"query weights": "w", "gallery weights": "w"},
-        table=table,
-    )
-    return replace(plain, **changes)
-
-
-def leaks() -> pd.DataFrame:
-    row = {"space": "identity", "label": "camera", "probe": "linear", "accuracy": 0.4321, "low": 0.3, "high": 0.55}
-    more = {"balanced": 0.4, "chance": 0.25, "shuffled": 0.26, "classes": 4, "test": 80, "identities": 9, "note": ""}
-    nothing = {
-        "label": "clothes",
-        "accuracy": NAN,
-        "low": NAN,
-        "high": NAN,
-        "chance": NAN,
-        "note": "fewer than 2 values",
-    }
-    return pd.DataFrame([{**row, **more}, {**row, **more, **nothing}])
-
-
-def picture(title: str = "strip", **words: str) -> Picture:
-    frame = np.full((40, 20, 3), 120, np.uint8)
-    made = ranked_strips([Strip(Shot(frame, "q"), [Shot(frame, "g", score=0.5, verdict="right")])], title=title)
-    return replace(made, **words)
-
-
-def full(**changes: Any) -> Evidence:
-    evidence = Evidence(
-        "A run",
-        {"ours": result(), "other": result(mean_ap=0.2, mean_ap_interval=(NAN, NAN))},
-        notes=["a note"],
-        origin={"weights": "sha256:12", "commit": "abc"},
-        leakage=leaks(),
-        checks=[
-            Check("tracklets per person", 1.25, "1 to 1.5", True),
-            Check("rank", 0.1, 0.5, False),
-            Check("frames", 7),
-        ],
-        pictures=[picture()],
-    )
-    return replace(evidence, **changes)
-
-
-def write(evidence: Evidence, folder: Path) -> tuple[str, Page, dict[str, Any]]:
-    path = report(evidence, folder / "page.html")
-    text = path.read_text(encoding="utf-8")
-    return text, Page(text), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+from unbraid.viz import Picture
 
 
 def test_page_is_one_file_without_requests_or_scripts(tmp_path: Path) -> None:
@@ -371,57 +231,3 @@ def test_mistakes_in_evidence_are_named(tmp_path: Path) -> None:
         facts(Evidence("x", leakage=leaks().drop(columns="accuracy")))
     with pytest.raises(ValueError, match="'bad' is not a PNG file"):
         report(Evidence("x", pictures=[Picture("bad", "", b"GIF89a", "")]), tmp_path)
-
-
-def people(keys: str, seed: int) -> Embeddings:
-    generator = np.random.default_rng(seed)
-    number = 12
-    table = pd.DataFrame(
-        {
-            "key": [f"{keys}{row}" for row in range(number)],
-            "identity": [None if row == 3 else f"p{row % 4}" for row in range(number)],
-            "camera": [f"c{row % 3}" for row in range(number)],
-        }
-    )
-    features = torch.from_numpy(generator.normal(size=(number, 5))).float()
-    return Embeddings(Spaces({"identity": features, "camera": features[:, :2]}), table, {})
-
-
-def test_strips_follow_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
-    query, gallery = people("q", 0), people("g", 1)
-    drawn: list[list[Strip]] = []
-
-    def remember(strips: list[Strip], *, title: str) -> Picture:
-        drawn.append(strips)
-        return Picture(title, "", b"", "")
-
-    monkeypatch.setattr(module, "ranked_strips", remember)
-    frames = {key: np.zeros((4, 2, 3), np.uint8) for key in [*query.table["key"], *gallery.table["key"]]}
-    table = pd.DataFrame({"key": ["q5", "q1"], "first": [2, 1], "ap": [0.2, 0.1], "inp": [0.5, 0.5]})
-    found = strip_pictures(query, gallery, CAMERA_CHANGE, frames.__getitem__, result=result(table=table), rows=4, k=6)
-    assert len(found) == 2
-    assert [strip.query.key for strip in drawn[1]] == ["q1", "q5"]
-    assert len({strip.query.key for strip in drawn[0]}) == 4
-    a, b = (e.spaces["identity"].double().numpy() for e in (query, gallery))
-    scores = (a / np.linalg.norm(a, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T
-    for strip in [*drawn[0], *drawn[1]]:
-        row = int(strip.query.key[1:])
-        who, where = query.table.loc[row, ["identity", "camera"]]
-        expected = []
-        for item in np.argsort(-scores[row]):
-            other = gallery.table.loc[item]
-            match = isinstance(who, str) and other["identity"] == who
-            if not (match and other["camera"] == where):
-                verdict = "right" if match else "wrong" if isinstance(other["identity"], str) else "unknown"
-                expected.append((other["key"], other["camera"], verdict))
-        assert [(shot.key, shot.camera, shot.verdict) for shot in strip.ranked] == expected[:6]
-        assert [shot.score for shot in strip.ranked] == pytest.approx(
-            sorted((s.score for s in strip.ranked), reverse=True)
-        )  # type: ignore[type-var]
-
-
-def test_scatters_cover_spaces_and_labels() -> None:
-    titles = [p.title for p in scatter_pictures(people("g", 1), ("identity", "camera", "clothes"))]
-    assert titles == [
-        f"{space} space, by {label}" for label in ("identity", "camera") for space in ("identity", "camera")
-    ]

@@ -163,7 +163,7 @@ def train(
 def learning_rate(optim: OptimConfig, epochs: int, position: float) -> float:
     """The rate at a position in epochs (whole epochs done plus the share of the current one).
 
-    Source of 'epoch_cosine': DIFFER sheet 4.1 (TransReID's schedule), with e = 1, 2, ... the number of the epoch.
+    Source of 'epoch_cosine': DIFFER's released settings (TransReID's), with e = 1, 2, ... the number of the epoch.
     """
     warm = optim.warmup * epochs
     if optim.schedule == "epoch_cosine":
