@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+from unbraid.data.benchmark import label_table
 from unbraid.data.media import read_frames
 from unbraid.data.sets.folder import read
 from unbraid.world import WorldConfig, render, store
@@ -44,7 +45,7 @@ CONFIG = WorldConfig(
     points=True,
 )
 LABELS = {
-    *("clothes", "camera", "view", "action", "other_clothes"),
+    *("clothes", "camera", "view", "action", "other_clothes", "walk"),
     *("top", "top_colour", "bottom_colour", "sex"),
 }
 
@@ -83,6 +84,10 @@ def test_world_reads_as_a_benchmark(world):
             masks = np.stack(read_frames(tracklet.mask, range(3)))
             assert masks.shape == (3, 64, 32, 3)
             assert set(np.unique(masks)) <= {0, 255}
+    # one walk is what all sensors saw of the same instants
+    for walk, seen in label_table(benchmark.query).groupby("walk"):
+        assert sorted(seen.modality) == ["depth", "rgb", "silhouette"]
+        assert set(seen.key) == {walk, f"{walk}-silhouette", f"{walk}-depth"}
     origin = json.loads((world / "origin.json").read_text())
     assert origin["config"]["body_spread"] == 1.8
 

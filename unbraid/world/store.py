@@ -149,6 +149,8 @@ def camera_of(config: WorldConfig, number: int) -> Camera:
 def _rows(config: WorldConfig, shot: Shot) -> list[dict[str, Any]]:
     """The index rows of a shot: one per modality."""
     place, shared = f"frames/{shot.key}", labels(config, shot)
+    # what several sensors saw of the same instants
+    walk = {"walk": shot.key} if len(config.modalities) > 1 else {}
     rows = []
     for modality in config.modalities:
         names = [f"{place}/{number:05d}.jpg" for number in range(config.frames)]
@@ -158,7 +160,7 @@ def _rows(config: WorldConfig, shot: Shot) -> list[dict[str, Any]]:
         row["frames"] = names if strip is None else [f"{place}/{strip}"]
         row["strip"] = None if strip is None else config.frames
         row["mask"] = f"{place}/{MASK}" if modality == "rgb" and config.masks else None
-        rows.append({**row, **shared})
+        rows.append({**row, **shared, **walk})
     return rows
 
 
