@@ -1,12 +1,18 @@
 """Clip and Batch: what they hold, and what they refuse."""
 
 from dataclasses import FrozenInstanceError
+from typing import get_args
 
 import jaxtyping
 import pytest
 import torch
 
-from unbraid.batch import Batch, Clip, Text
+from unbraid.batch import MODALITIES, Batch, Clip, Text
+from unbraid.tracklet import Modality
+
+
+def test_numbers_of_modalities() -> None:
+    assert get_args(Modality) == MODALITIES
 
 
 def test_clip_of_frames() -> None:

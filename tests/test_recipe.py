@@ -80,6 +80,18 @@ def test_unknown_field(parts: dict[str, Any], message: str) -> None:
         Recipe.from_json(changed(**parts))
 
 
+def test_a_recipe_from_before_a_field_existed_says_what_to_add() -> None:
+    values = json.loads(changed())
+    for name in ("pairs", "longest"):
+        del values["data"][name]
+    with pytest.raises(
+        KeyError, match=r"missing field recipe\.data\.pairs.*defaults: {\"pairs\": \"\", \"longest\": 720}"
+    ):
+        Recipe.from_json(json.dumps(values))
+    values["data"] |= {"pairs": "", "longest": 720}
+    assert Recipe.from_json(json.dumps(values)) == find_recipe(TINY)
+
+
 def test_missing_field() -> None:
     with pytest.raises(KeyError, match=r"missing field recipe.config"):
         Recipe.from_json('{"method": "tests.fifth"}')

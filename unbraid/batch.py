@@ -11,6 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+MODALITIES: tuple[str, ...] = ("rgb", "silhouette", "depth", "points")
+"""Kinds of sensor in the order of their numbers: sensor['modality'] is 1 + the place here, whatever the data hold."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:

@@ -27,6 +27,7 @@ def extract(
     every_frame: bool = True,
     spaces: Sequence[str] = (),
     clips_per_batch: int = 32,
+    frames_per_batch: int = 1024,
     device: str | None = None,
     workers: int = 0,
     origin: Mapping[str, str] | None = None,
@@ -36,6 +37,7 @@ def extract(
 
     data: the recipe's data config, for frame size, clip length and the order of the all-frames test.
     every_frame: use all frames; False takes one clip of each tracklet (the first frame of every chunk).
+    clips_per_batch, frames_per_batch: what is computed at once at most, padding included; a single clip always is.
     spaces: beside identity; all of the method's when none is named. What need not be computed is not, where it can.
     device: where to compute; None is a GPU when there is one.
     classes: the run's class names, from which methods learn the camera or sensor of a clip; without them it is unknown.
@@ -55,9 +57,10 @@ def extract(
     sums: dict[str, Tensor] = {}
     counts = torch.zeros(len(tracklets))
     with torch.inference_mode():
-        for rows, frames in _in_batches(track(unguarded(loader), "extract", total=len(tracklets)), clips_per_batch):
+        found = track(unguarded(loader), "extract", total=len(tracklets))
+        for rows, several in _in_batches(found, clips_per_batch, frames_per_batch):
             counts += torch.bincount(rows, minlength=len(tracklets))
-            clip = replace(Clip.of(frames), sensor={name: fact[rows] for name, fact in facts.items()}).to(where)
+            clip = replace(_padded(several), sensor={name: fact[rows] for name, fact in facts.items()}).to(where)
             for name, value in method.encode_only(clip, names).items():
                 if name not in sums:
                     sums[name] = torch.zeros(len(tracklets), *value.shape[1:])
@@ -145,16 +148,28 @@ def device_of(name: str | None) -> torch.device:
         raise ValueError(f"device {wanted!r} cannot be used ({str(error).splitlines()[0]}); try 'cpu'") from error
 
 
-def _in_batches(items: Iterable[tuple[int, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Clips of successive tracklets packed into batches of at most `size`, with the tracklet of each clip."""
+def _in_batches(items: Iterable[tuple[int, Tensor]], size: int, frames: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """Clips of successive tracklets packed into batches, with the tracklet of each clip: at most `size` clips, and no
+    more than `frames` frames when all are padded to the longest."""
     rows: list[int] = []
     held: list[Tensor] = []
+    longest = 0
     for number, clips in items:
         for clip in clips:
+            longest = max(longest, len(clip))
+            if held and (len(held) == size or longest * (len(held) + 1) > frames):
+                yield torch.tensor(rows), held
+                rows, held, longest = [], [], len(clip)
             rows.append(number)
             held.append(clip)
-            if len(held) == size:
-                yield torch.tensor(rows), torch.stack(held)
-                rows, held = [], []
     if held:
-        yield torch.tensor(rows), torch.stack(held)
+        yield torch.tensor(rows), held
+
+
+def _padded(clips: Sequence[Tensor]) -> Clip:
+    """Clips T C H W as one batch; where they differ in T, the shorter ones end in frames that are not valid."""
+    lengths = torch.tensor([len(clip) for clip in clips])
+    if (lengths == lengths[0]).all():
+        return Clip.of(torch.stack(list(clips)))
+    valid = torch.arange(int(lengths.max())) < lengths[:, None]
+    return Clip(torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True), valid)

@@ -27,6 +27,9 @@ class Method(nn.Module, ABC):
     Config: frozen dataclass; its field `weights` is a dataclass with one field per loss name.
     spaces: names that `encode` returns. sensor: names it reads from `Clip.sensor`. aspects: texts it learns from.
     supervision: label names that training reads from `Batch.labels`.
+    dictionary: names of fixed texts that training hands over once, before the first step, by `set_dictionary`; stated
+        on the class, and emptied in __init__ where a config does without. A field `rounds` of the config, where there
+        is one, is the number of texts per name and view.
     rates: factors on the learning rate by how parameter names begin.
     Every tensor that `forward` returns has the batch as its first axis, so that outputs of several
     devices can be joined before `losses` sees them.
@@ -37,6 +40,7 @@ class Method(nn.Module, ABC):
     sensor: tuple[str, ...] = ()
     aspects: tuple[str, ...] = ()
     supervision: tuple[str, ...] = ("identity",)
+    dictionary: tuple[str, ...] = ()
     rates: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, config: Any, *, classes: Mapping[str, int]) -> None:
@@ -64,6 +68,13 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def encode(self, clip: Clip) -> Spaces:
         """Test pass: no labels, no captions; not normalised."""
+
+    def set_dictionary(self, texts: Mapping[str, Float[Tensor, "N D"]]) -> None:
+        """Keep the vectors of the texts in `dictionary`, by name, in a persistent buffer: checkpoints then have them.
+
+        Raises ValueError where their number or width is not what the config says, and for methods without fixed texts.
+        """
+        raise ValueError(f"{type(self).__name__} retrieves from no fixed texts; it was given {', '.join(texts)}")
 
     def encode_only(self, clip: Clip, names: Sequence[str]) -> Spaces:
         """Identity and the named spaces, as `encode` makes them; methods that can do so compute nothing else.

@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import Field, asdict, dataclass, fields, is_dataclass
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 C = TypeVar("C")
@@ -45,6 +45,11 @@ class DataConfig:
     hold an identity twice."""
     spread: str = ""
     """A label, such as 'clothes', that should differ among the K clips of an identity where possible; '' for none."""
+    pairs: str = ""
+    """A label, such as 'walk', that the two tracklets of synchronised sensors share: K then counts pairs, and a batch
+    has 2PK clips, two rows a pair with the same frames and changes. '' for single clips."""
+    draw: Literal["restricted", "random"] = "restricted"
+    """Frames of a training clip: one of each of T chunks in time order, or any T in any order."""
     flip: float = 0.5
     """Probability of a horizontal flip, shared by all frames of a clip."""
     erase: float = 0.5
@@ -57,8 +62,10 @@ class DataConfig:
     """Probability of enlarging a clip by an eighth and cutting a random part of the old size out of it."""
     shift: float = 0.0
     """Largest random shift of a clip as a share of its height and width, edges repeated."""
-    test: Literal["interleaved", "contiguous", "stmn"] = "interleaved"
-    """How the all-frames test cuts a tracklet into clips."""
+    test: Literal["interleaved", "contiguous", "stmn", "whole"] = "interleaved"
+    """How the all-frames test cuts a tracklet into clips; 'whole' does not, a clip is then as long as its tracklet."""
+    longest: int = 720
+    """Frames of a tracklet that the 'whole' test uses, the first ones."""
     channels: Literal["rgb", "rgb+mask", "mask"] = "rgb"
     """What a frame holds: colours, colours and where the person is, or that alone."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -69,7 +76,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _within(self, {"frames": (1, None), "height": (1, None), "width": (1, None), "identities": (2, None)})
         _within(self, {"clips": (1, None), "flip": (0, 1), "erase": (0, 1), "shift": (0, 1)})
-        _within(self, {"zoom": (0, 1)})
+        _within(self, {"zoom": (0, 1), "longest": (1, None)})
         if min(self.std) <= 0:
             raise ValueError(f"data.std = {self.std}: every channel must be above 0")
 
@@ -171,8 +178,17 @@ def _fields_of(kind: type, values: Any, where: str, known: Mapping[str, Any] | N
     if missing:
         raise KeyError(
             f"missing field {where}.{missing[0]}; a recipe names every field, so that no default decides a run"
+            + _advice([f for f in fields(kind) if f.name in missing])
         )
     return {name: _value_of(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+
+
+def _advice(missing: list[Field[Any]]) -> str:
+    """What to add to a recipe that was saved before some fields existed."""
+    plain = {f.name: f.default for f in missing if isinstance(f.default, str | int | float | None | tuple)}
+    if len(plain) < len(missing):
+        return ""
+    return f". If an older version saved it, add what the field means there; today's defaults: {json.dumps(plain)}"
 
 
 def _value_of(kind: Any, value: Any, where: str) -> Any:

@@ -21,18 +21,20 @@ from unbraid import checkpoint as store
 from unbraid.batch import Batch, Text
 from unbraid.checkpoint import Progress, Run
 from unbraid.data.benchmark import Benchmark, data_hash
-from unbraid.data.loader import Schedule, TrainingClips, class_names, training_batches
+from unbraid.data.loader import SEVERAL, Schedule, TrainingClips, class_indices, class_names, training_batches
+from unbraid.data.pairs import paired
 from unbraid.files import write_text
 from unbraid.method import Method
 from unbraid.nn.backbones import load_pretrained
 from unbraid.progress import bar
 from unbraid.recipe import OptimConfig, Recipe, differences
-from unbraid.text.guidance import guidance
+from unbraid.text.guidance import dictionary, fixed_texts, guidance
 
 if TYPE_CHECKING:
     from unbraid.text.bank import TextBank
 
 LOG_EVERY = 10
+TEXTS = "texts_sha256"
 
 
 def train(
@@ -55,7 +57,8 @@ def train(
     weights: local file for a pretrained trunk instead of the library's own.
     precision: 'auto' is bf16 where the device computes it natively, else fp32.
     workers: processes that read data; 0 reads in this one.
-    bank: the texts of the training tracklets, for methods that learn from text.
+    bank: the texts of the training tracklets, for methods that learn from text; or the fixed texts of methods that
+        retrieve from some, which a run that goes on has in its checkpoint.
     Under `accelerate launch` or `torchrun` each process takes its share of the same global batch.
     Raises ValueError for unusable data, missing texts, an existing run, a changed recipe, or a loss that is not finite
     (naming the term); OSError when the folder cannot be written. Ctrl-C saves a checkpoint before it leaves.
@@ -71,20 +74,25 @@ def train(
     rank, world = accelerator.process_index, accelerator.num_processes
     size = recipe.data.identities * recipe.data.clips
     if size % world:
-        raise ValueError(f"a global batch of {size} clips cannot be shared by {world} processes; change either")
+        what = "pairs" if recipe.data.pairs else "clips"
+        raise ValueError(f"a global batch of {size} {what} cannot be shared by {world} processes; change either")
     out = Path(out)
+    benchmark = paired(benchmark, recipe.data.pairs)
     classes = _classes(benchmark)
-    identities = _identities(benchmark, classes)
+    identities = class_indices(benchmark.train, "identity", classes["identity"]).tolist()
     # whatever can be wrong with recipe, data and weights is found before anything is written
     spread = _spread(benchmark, classes, recipe.data.spread)
     Schedule(identities, recipe.data, epochs=1, seed=recipe.seed, spread=spread).epoch(0)
     method = store.build(recipe, classes)
-    bank = guidance(recipe, method.aspects, benchmark, bank)
     start = store.latest(out)
+    fixed = dictionary(recipe, method.dictionary, bank) if start is None else bank
+    bank = guidance(recipe, method.aspects, benchmark, bank)
     if start is None:
         load_pretrained(method, weights)
+        if fixed is not None:
+            method.set_dictionary(fixed_texts(fixed, method.dictionary))
     if accelerator.is_main_process:
-        run = _run(recipe, benchmark, classes, out, resume, bank)
+        run = _run(recipe, benchmark, classes, out, resume, bank or fixed)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         run = store.open_run(out)
@@ -196,22 +204,17 @@ def _classes(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
     return class_names(benchmark.train)
 
 
-def _identities(benchmark: Benchmark, classes: Mapping[str, tuple[str, ...]]) -> list[int]:
-    index = {name: number for number, name in enumerate(classes["identity"])}
-    return [index[str(t.identity)] for t in benchmark.train]
-
-
 def _spread(benchmark: Benchmark, classes: Mapping[str, tuple[str, ...]], label: str) -> list[int] | None:
     """The class of each training tracklet in the label that the clips of an identity shall differ in."""
     if not label:
         return None
-    if label not in classes:
+    if label not in classes or label in SEVERAL:
         raise ValueError(
             f"data.spread = {label!r}, but not every training tracklet of {benchmark.name} has that label; "
-            f"they have {sorted(classes)}. Name one of these, or '' for none"
+            f"they have {sorted(set(classes) - set(SEVERAL))}. Name one of these, or '' for none"
         )
-    index = {name: number for number, name in enumerate(classes[label])}
-    return [index[str(t.labels[label])] for t in benchmark.train]
+    found: list[int] = class_indices(benchmark.train, label, classes[label]).tolist()
+    return found
 
 
 def _run(
@@ -232,6 +235,9 @@ def _run(
             raise ValueError(
                 f"{out} was trained on other tracklets than those of {benchmark.name}; resume with the same"
             )
+        texts = run.origin.get("texts")
+        if texts and bank and (texts.get("encoder"), texts.get(TEXTS)) != (bank.encoder, bank.origin.get(TEXTS)):
+            raise ValueError(f"{out} was trained with other texts than those of the bank; resume with the same")
         return run
     import unbraid
 

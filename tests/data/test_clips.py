@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unbraid.data.clips import all_frames, restricted_first, restricted_random
+from unbraid.data.clips import all_frames, any_random, restricted_first, restricted_random
 
 Chunks = Literal["even", "stmn"]
 
@@ -135,11 +135,41 @@ def test_stmn_order_drops_the_tail(length: int, frames: int) -> None:
     assert sorted(set(clips.ravel().tolist())) == list(range(kept))
 
 
+def test_whole_tracklets() -> None:
+    assert all_frames(5, 2, order="whole").tolist() == [[0, 1, 2, 3, 4]]
+    assert all_frames(1, 30, order="whole").tolist() == [[0]]
+    assert all_frames(719, 2, order="whole").tolist() == [list(range(719))]
+    for length in (720, 721, 5000):
+        assert all_frames(length, 2, order="whole").tolist() == [list(range(720))]
+    assert all_frames(9, 2, order="whole", longest=3).tolist() == [[0, 1, 2]]
+
+
+def test_any_frames_in_any_order() -> None:
+    generator = np.random.default_rng(0)
+    drawn = np.stack([any_random(4, 3, generator) for _ in range(12_000)])
+    assert all(len(set(row)) == 3 for row in drawn.tolist())
+    # 24 ordered choices of 3 of 4, 500 times each; 5 standard deviations of a binomial are 109
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    assert len(counts) == 24
+    assert np.abs(counts - 500).max() < 109
+
+
+def test_any_frames_of_a_short_tracklet_repeat() -> None:
+    generator = np.random.default_rng(0)
+    drawn = np.stack([any_random(2, 3, generator) for _ in range(4000)])
+    # with replacement: all 8 outcomes alike, those of a single frame among them
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    assert len(counts) == 8
+    assert np.abs(counts - 500).max() < 105
+    assert sorted(any_random(3, 3, generator).tolist()) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("length", "frames"), [(0, 4), (4, 0), (-1, 2)])
 def test_nothing_to_choose_from(length: int, frames: int) -> None:
     expected = f"a clip needs at least one frame; got a tracklet of {length} and clips of {frames}"
     for call in (
         lambda: restricted_random(length, frames, np.random.default_rng(0)),
+        lambda: any_random(length, frames, np.random.default_rng(0)),
         lambda: restricted_first(length, frames),
         lambda: all_frames(length, frames, order="contiguous"),
     ):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from unbraid.batch import Batch, Text
+from unbraid.batch import MODALITIES, Batch, Text
 from unbraid.data import loader
 from unbraid.data.loader import (
     FrameReader,
@@ -71,7 +71,7 @@ def test_class_names_are_what_all_carry(tmp_path: Path) -> None:
         Tracklet("2", media, identity="a", labels={"camera": "10"}),
         Tracklet("3", media, identity="b", labels={"camera": "9"}),
     ]
-    assert class_names(made) == {"camera": ("10", "9"), "identity": ("a", "b")}
+    assert class_names(made) == {"camera": ("10", "9"), "identity": ("a", "b"), "modality": MODALITIES}
     assert class_names([]) == {}
 
 
@@ -255,6 +255,13 @@ def test_all_clips_of_a_tracklet(tracklets: list[Tracklet]) -> None:
     assert (first[:, :, 0, 0, 0] / 10).round().int().tolist() == [[0, 2, 4]]
 
 
+def test_a_tracklet_as_one_clip(tracklets: list[Tracklet]) -> None:
+    _, frames = TestClips(tracklets, replace(STILL, test="whole"), every_frame=True)[1]
+    assert (frames[:, :, 0, 0, 0] / 10).round().int().tolist() == [[0, 1, 2, 3, 4, 5, 6]]
+    _, first = TestClips(tracklets, replace(STILL, test="whole", longest=4), every_frame=True)[1]
+    assert (first[:, :, 0, 0, 0] / 10).round().int().tolist() == [[0, 1, 2, 3]]
+
+
 def masked(folder: Path) -> Tracklet:
     """Two frames of one grey; the person is in the upper half of the first and the lower half of the second."""
     cv2.imwrite(str(folder / "picture.png"), np.full((32, 8, 3), 51, np.uint8))
@@ -306,6 +313,7 @@ def test_batches_carry_sensor_facts_and_texts(tracklets: list[Tracklet]) -> None
     )
     batch = next(iter(batches))
     assert batch.clip.sensor["camera"].tolist() == [int(key.endswith("9")) for key in batch.keys]
-    assert batch.clip.sensor["modality"].tolist() == [2] * 4
+    # whatever values the data hold
+    assert batch.clip.sensor["modality"].tolist() == [1] * 4
     assert batch.text["hair"].tokens.flatten().tolist() == [ord(key[0]) + 4 for key in batch.keys]
     assert batch.text["hair"].mask.flatten().tolist() == [key[0] == "a" for key in batch.keys]

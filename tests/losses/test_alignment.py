@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unbraid.losses.alignment import among, contrast, contrast_rows, matched, same_rows, scaled_cosines
+from unbraid.losses.alignment import among, away_from, contrast, contrast_rows, matched, same_rows, scaled_cosines
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2])
 OWN = torch.eye(6, dtype=torch.bool)
@@ -129,3 +129,22 @@ def test_matched_by_hand() -> None:
     assert float(matched(logits, torch.eye(3, dtype=torch.bool))) == pytest.approx(1 / 3)
     both = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
     assert float(matched(logits, both)) == pytest.approx(2 / 3)
+
+
+def test_away_from_by_hand() -> None:
+    x = torch.tensor([[1.0, 0.0], [3.0, 4.0], [1.0, 0.0]])
+    y = torch.tensor([[5.0, 0.0], [4.0, 3.0], [-2.0, 0.0]])
+    assert float(away_from(x, y)) == pytest.approx(1 - (1 + 0.96 - 1) / 3, abs=1e-6)
+    assert float(away_from(x, 9 * x)) == pytest.approx(0, abs=1e-6)
+    assert float(away_from(x, -x)) == pytest.approx(2, abs=1e-6)
+
+
+def test_away_from_equals_loop_and_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(6, 4, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
+    total = 0.0
+    for a, b in zip(x.tolist(), y.tolist(), strict=True):
+        total += sum(p * q for p, q in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+    assert away_from(x, y).item() == pytest.approx(1 - total / 6)
+    assert torch.autograd.gradcheck(away_from, (x, y))
+    assert away_from(x.bfloat16(), y.bfloat16()).dtype == torch.float32

@@ -11,9 +11,11 @@ COMMANDS = {
     "world": "render synthetic people with every factor known",
     "track": "find the people in a video and cut them out as tracklets",
     "data": "what benchmarks there are, whether a copy is sound, a copy in our own layout",
+    "gait": "walks that your own LiDAR and camera saw; the texts that gait methods retrieve from",
     "caption": "texts about tracklets from a model that sees pictures; check and summarise them",
     "bank": "encode captions into the bank that training reads",
     "train": "train a recipe of a method",
+    "zoo": "trained checkpoints that come with the library",
     "extract": "embeddings of tracklets",
     "evaluate": "score embeddings by a protocol",
     "compare": "score embeddings by the rules of other projects, and say why the numbers differ",
@@ -21,7 +23,10 @@ COMMANDS = {
     "identify": "error rates of looking for people who may not be enrolled",
     "advise": "a threshold for a wanted false match rate, checked on other people",
     "search": "find the gallery tracklets most alike to queries",
+    "leakage": "what every space knows: how well each label can be read from it, and how sure that is",
+    "counterfactual": "how far one change alone, such as other clothes, moves the features",
     "report": "one page with results, pictures and leakage",
+    "reproduce": "evidence for every method on the built-in world, claim by claim",
 }
 
 USAGE = 2

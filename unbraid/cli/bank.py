@@ -35,16 +35,17 @@ def run(arguments: Sequence[str]) -> None:
         The bank holds what captions say about people; delete it with them.
 
         Args:
-            captions: JSON lines made by `unbraid caption`, or with a rendered world. With --differ: a data set's folder
-                in DIFFER's released layout, such as LTCC_ReID.
+            captions: JSON lines made by `unbraid caption`, or with a rendered world. Or a .json file made by
+                `unbraid gait texts`: its modalities are aspects then, and its views stand for tracklets. With --differ:
+                a data set's folder in DIFFER's released layout, such as LTCC_ReID.
             out: The bank to write, ending in .safetensors.
             encoder: 'world-clip' (small, knows the words of the built-in world only), 'world-clip#tokens',
-                'open_clip:MODEL/TAG' such as open_clip:EVA02-L-14/merged2b_s4b_b131k, 'open_clip:MODEL/FILE',
-                'open_clip:local-dir:FOLDER', 'transformers:NAME_OR_FOLDER' for token sequences such as
-                transformers:google-bert/bert-base-uncased, with '#pooled' or '#cls' behind it for one vector. Weights
-                that are not on this machine are DOWNLOADED by open_clip or transformers, unless HF_HUB_OFFLINE=1 is
-                set. Both need pip install 'unbraid[text]'. With --differ: the folder with the vectors, such as
-                EVA02-CLIP-L-14.
+                'open_clip:MODEL/TAG' such as open_clip:EVA02-L-14/merged2b_s4b_b131k or, for gait texts,
+                open_clip:ViT-B-16/openai, 'open_clip:MODEL/FILE', 'open_clip:local-dir:FOLDER',
+                'transformers:NAME_OR_FOLDER' for token sequences such as transformers:google-bert/bert-base-uncased,
+                with '#pooled' or '#cls' behind it for one vector. Weights that are not on this machine are DOWNLOADED
+                by open_clip or transformers, unless HF_HUB_OFFLINE=1 is set. Both need pip install 'unbraid[text]'.
+                With --differ: the folder with the vectors, such as EVA02-CLIP-L-14.
             aspects: Aspects to encode; all without it.
             device: 'cpu', 'cuda', ...
             batch: Texts encoded together.
@@ -55,6 +56,7 @@ def run(arguments: Sequence[str]) -> None:
         """
         from unbraid.text.bank import checked
         from unbraid.text.captions import read_captions
+        from unbraid.text.dictionary import dictionary_bank, is_dictionary, read_dictionary
         from unbraid.text.encoding import build_bank, caption_file
 
         checked(out)
@@ -69,18 +71,16 @@ def run(arguments: Sequence[str]) -> None:
                 )
             from unbraid.text.encoders import open_encoder
 
-            origin, rows = caption_file(captions), read_captions(captions)
-            made = build_bank(
-                rows,
-                open_encoder(encoder, device=device),
-                aspects=aspects or None,
-                batch=batch,
-                half=half,
-                origin=origin,
-            )
+            if is_dictionary(captions):
+                fixed, opened = read_dictionary(captions), open_encoder(encoder, device=device)
+                made = dictionary_bank(fixed, opened, modalities=aspects or None, batch=batch, half=half)
+            else:
+                origin, rows = caption_file(captions), read_captions(captions)
+                opened = open_encoder(encoder, device=device)
+                made = build_bank(rows, opened, aspects=aspects or None, batch=batch, half=half, origin=origin)
         made.save(out)
         facts = {"out": str(out), **_facts(made)}
-        show(facts, _table(facts), json)
+        show(facts, _table(facts, "view/text" if "dictionary_sha256" in made.origin else "tracklets"), json)
 
     parse(bank, "bank", arguments)
 
@@ -105,10 +105,10 @@ def _facts(bank: "TextBank") -> dict[str, Any]:
     return {"encoder": bank.encoder, "width": bank.width, "aspects": aspects, "origin": dict(bank.origin)}
 
 
-def _table(facts: dict[str, Any]) -> str:
+def _table(facts: dict[str, Any], keys: str) -> str:
     lines = [
         f"Bank: {facts['out']}, {facts['width']} numbers per vector by {facts['encoder']}",
-        f"{'aspect':<12} {'tracklets':>14} {'texts':>7} {'vectors':>8} {'cut':>5} {'cosine':>7}",
+        f"{'aspect':<12} {keys:>14} {'texts':>7} {'vectors':>8} {'cut':>5} {'cosine':>7}",
     ]
     for aspect, one in facts["aspects"].items():
         cut = "-" if one["cut"] is None else one["cut"]

@@ -56,8 +56,10 @@ def run(arguments: Sequence[str]) -> None:
             fields: Changes to the recipe.
             resume: Continue the run in `out`, or start it.
             weights: Local weights for a pretrained trunk (.safetensors or .pth).
-            bank: Texts for methods that learn from them, made by `unbraid bank`. Folders with a captions.jsonl, such
-                as those of the built-in world, need none: theirs is made when it is first used.
+            bank: Texts for methods that learn from them, made by `unbraid bank`: captions of the training tracklets,
+                or the fixed texts of `unbraid gait texts`. Folders with a captions.jsonl, such as those of the
+                built-in world, need none: theirs is made when it is first used; nor does a run that goes on with
+                fixed texts, or one whose text.encoder is world-clip.
             device: A GPU when there is one, or the CPU.
             precision: bf16 where the device computes it natively, unless said otherwise.
             workers: Processes that read data.
@@ -66,6 +68,7 @@ def run(arguments: Sequence[str]) -> None:
             json: Print the result as JSON.
         """
         from unbraid.cli.root import folder_of, open_benchmark
+        from unbraid.method import find
         from unbraid.text.bank import TextBank
         from unbraid.text.encoding import bank_of_folder
         from unbraid.train import train as verb
@@ -74,7 +77,7 @@ def run(arguments: Sequence[str]) -> None:
         benchmark, texts = open_benchmark(root), None
         if bank is not None:
             texts = TextBank.load(bank)
-        elif changed.text is not None and (place := folder_of(root)) is not None:
+        elif changed.text is not None and not find(changed.method).dictionary and (place := folder_of(root)):
             texts = bank_of_folder(place, changed.text.encoder)
         folder = verb(
             changed,

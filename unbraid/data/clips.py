@@ -27,15 +27,29 @@ def restricted_first(length: int, frames: int, *, chunks: Literal["even", "stmn"
     return np.minimum(start, length - 1)
 
 
-def all_frames(length: int, frames: int, *, order: Literal["interleaved", "contiguous", "stmn"]) -> Indices:
+def any_random(length: int, frames: int, generator: np.random.Generator) -> Indices:
+    """T frame numbers drawn without replacement, in no order; with replacement when the tracklet has fewer than T.
+
+    Source: the fixed, unordered sampling of OpenGait's configurations, as TCFDNet trains with it.
+    """
+    _check(length, frames)
+    return generator.choice(length, frames, replace=length < frames)
+
+
+def all_frames(
+    length: int, frames: int, *, order: Literal["interleaved", "contiguous", "stmn", "whole"], longest: int = 720
+) -> Indices:
     """Frame numbers of the clips that cover a tracklet, shape clips T.
 
     'interleaved': ceil(F/T) clips, clip i takes i, i+n, i+2n, ...; none is dropped, short ones loop their own frames.
     'contiguous': ceil(F/T) runs of T frames, the last one looping its own frames.
     'stmn': floor(F/T) interleaved clips, at least one, the tail dropped, as in that code base but without its flips.
-    Source: DSANet section 4.2 says "all frames"; how they form clips is not in the paper.
+    'whole': one clip of the first `longest` frames at most, T being as many as there are.
+    Source: DSANet section 4.2 says "all frames"; how they form clips is not in the paper. 'whole': OpenGait's tests.
     """
     _check(length, frames)
+    if order == "whole":
+        return np.arange(min(length, longest))[None]
     if order == "contiguous":
         runs = [np.arange(s, min(s + frames, length)) for s in range(0, length, frames)]
     elif order == "interleaved":

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from unbraid.batch import Batch, Clip, Text
+from unbraid.batch import MODALITIES, Batch, Clip, Text
 from unbraid.data.augment import augment
-from unbraid.data.clips import all_frames, restricted_first, restricted_random
+from unbraid.data.clips import all_frames, any_random, restricted_first, restricted_random
 from unbraid.data.media import read_frames
-from unbraid.data.sampler import identity_batches
+from unbraid.data.sampler import identity_batches, pair_batches
 from unbraid.recipe import DataConfig
 from unbraid.tracklet import Tracklet
 
@@ -98,16 +98,25 @@ def normalised(frames: NDArray[np.uint8], config: DataConfig) -> Float[Tensor, "
 
 
 def class_names(tracklets: Sequence[Tracklet]) -> dict[str, tuple[str, ...]]:
-    """Sorted values of 'identity' and of every label that all tracklets carry; single values of those in SEVERAL."""
+    """Sorted values of 'identity' and of every label that all tracklets carry; single values of those in SEVERAL.
+
+    'modality' has all of MODALITIES in their order, so that its numbers do not depend on the data.
+    """
+    if not tracklets:
+        return {}
     columns = [{"identity": t.identity, **t.labels} for t in tracklets]
-    shared = set.intersection(*(set(c) for c in columns)) if columns else set()
+    shared = set.intersection(*(set(c) for c in columns))
     found = {name: tuple(sorted({str(c[name]) for c in columns})) for name in sorted(shared - set(SEVERAL))}
     told = {name: {v for c in columns for v in str(c.get(name, "")).split("+") if v} for name in SEVERAL}
-    return found | {name: tuple(sorted(values)) for name, values in told.items() if values}
+    found |= {name: tuple(sorted(values)) for name, values in told.items() if values}
+    return found | {"modality": MODALITIES}
 
 
 class TrainingClips(Dataset[tuple[Tensor, int]]):
-    """Training clips by slot: restricted random sampling and augmentation, a pure function of seed and slot."""
+    """Training clips by slot: drawn frames and augmentation, a pure function of seed and slot.
+
+    With `config.pairs` the places 2i and 2i + 1 share all that is drawn, frame numbers and changes.
+    """
 
     def __init__(self, tracklets: Sequence[Tracklet], config: DataConfig, *, seed: int) -> None:
         self.tracklets, self.config, self.seed = tracklets, config, seed
@@ -115,9 +124,13 @@ class TrainingClips(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, slot: Slot) -> tuple[Tensor, int]:
         number, step, place = slot
-        generator = np.random.default_rng((CLIPS, self.seed, step, place))
+        drawn = place // 2 if self.config.pairs else place
+        generator = np.random.default_rng((CLIPS, self.seed, step, drawn))
         tracklet = self.tracklets[number]
-        chosen = restricted_random(len(tracklet), self.config.frames, generator, chunks=self.config.chunks)
+        if self.config.draw == "random":
+            chosen = any_random(len(tracklet), self.config.frames, generator)
+        else:
+            chosen = restricted_random(len(tracklet), self.config.frames, generator, chunks=self.config.chunks)
         clip = normalised(self.reader.read(tracklet, chosen.tolist()), self.config)
         return augment(clip, self.config, generator), number
 
@@ -136,13 +149,17 @@ class Schedule(Sampler[list[Slot]]):
         share: tuple[int, int] = (0, 1),
         spread: Sequence[int] | None = None,
     ) -> None:
-        """start: (epoch, step within it, global step) to begin at. share: (rank, world). spread: see the sampler."""
+        """start: (epoch, step within it, global step) to begin at. share: (rank, world). spread: see the sampler.
+
+        With `config.pairs` tracklets 2i and 2i + 1 are pair i, as `data.pairs.paired` orders them.
+        """
         self.identities, self.config, self.epochs, self.seed = identities, config, epochs, seed
         self.start, self.share, self.spread = start, share, spread
 
     def epoch(self, number: int) -> list[list[int]]:
         """Batches of one epoch as tracklet numbers; depends on the seed and the number alone."""
-        return identity_batches(
+        sample = pair_batches if self.config.pairs else identity_batches
+        return sample(
             self.identities,
             per_batch=self.config.identities,
             clips=self.config.clips,
@@ -186,7 +203,7 @@ def training_batches(
     Labels hold the class index of every label in `classes`; sensor facts 1 + the index of every label in `sensor`, 0
     where a tracklet does not say. texts, aspects: what `Batch.text` holds.
     """
-    indices = {name: _indices(clips.tracklets, name, names) for name, names in classes.items()}
+    indices = {name: class_indices(clips.tracklets, name, names) for name, names in classes.items()}
     facts = {
         name: torch.tensor([known(t, name, names) for t in clips.tracklets]) for name, names in (sensor or {}).items()
     }
@@ -200,17 +217,23 @@ def training_batches(
         yield replace(batch, text=found) if found else batch
 
 
-def _indices(tracklets: Sequence[Tracklet], name: str, values: Sequence[str]) -> Tensor:
-    """The class of each tracklet, or of a label in SEVERAL which values each has, N x values."""
+def class_indices(tracklets: Sequence[Tracklet], name: str, values: Sequence[str]) -> Tensor:
+    """The class of each tracklet in a label of `class_names`; of one in SEVERAL, which values each has, N x values."""
     if name not in SEVERAL:
-        return torch.tensor([values.index(_label(t, name)) for t in tracklets])
+        place = {value: number for number, value in enumerate(values)}
+        return torch.tensor([place[_label(t, name)] for t in tracklets])
     told = [t.labels.get(name, "").split("+") for t in tracklets]
     return torch.tensor([[value in own for value in values] for own in told])
 
 
 def known(tracklet: Tracklet, label: str, values: Sequence[str]) -> int:
-    """1 + the place of a tracklet's label among the values seen in training; 0 for one that is unknown."""
-    value = tracklet.modality if label == "modality" else tracklet.labels.get(label)
+    """1 + the place of a tracklet's label among the values seen in training; 0 for one that is unknown.
+
+    The modality of a tracklet is always known: 1 + its place in MODALITIES, whatever `values` are.
+    """
+    if label == "modality":
+        return MODALITIES.index(tracklet.modality) + 1
+    value = tracklet.labels.get(label)
     return values.index(value) + 1 if value in values else 0
 
 
@@ -262,6 +285,8 @@ class _Collate:
 
 
 def _label(tracklet: Tracklet, name: str) -> str:
+    if name == "modality":
+        return tracklet.modality
     return str(tracklet.identity if name == "identity" else tracklet.labels[name])
 
 
@@ -280,7 +305,7 @@ class TestClips(Dataset[tuple[int, Float[Tensor, "clips T C H W"]]]):
     def __getitem__(self, number: int) -> tuple[int, Float[Tensor, "clips T C H W"]]:
         tracklet, config = self.tracklets[number], self.config
         if self.every_frame:
-            chosen = all_frames(len(tracklet), config.frames, order=config.test)
+            chosen = all_frames(len(tracklet), config.frames, order=config.test, longest=config.longest)
         else:
             chosen = restricted_first(len(tracklet), config.frames, chunks=config.chunks)[None]
         frames = normalised(self.reader.read(tracklet, chosen.ravel().tolist()), config)

@@ -114,15 +114,24 @@ def gait(query_modality: str, gallery_modality: str, condition: str = "") -> Pro
     )
 
 
-GAIT = tuple(
-    gait(first, second, condition)
-    for first, second in (
-        (CAMERA_SENSOR, LIDAR_SENSOR),
-        (LIDAR_SENSOR, CAMERA_SENSOR),
-        (CAMERA_SENSOR, CAMERA_SENSOR),
-        (LIDAR_SENSOR, LIDAR_SENSOR),
+SIDES = (
+    (CAMERA_SENSOR, LIDAR_SENSOR),
+    (LIDAR_SENSOR, CAMERA_SENSOR),
+    (CAMERA_SENSOR, CAMERA_SENSOR),
+    (LIDAR_SENSOR, LIDAR_SENSOR),
+)
+GAIT = tuple(gait(first, second, condition) for first, second in SIDES for condition in ("", *CONDITIONS))
+# Walks of one's own, which have no conditions: `unbraid gait prepare`.
+WALKS = tuple(
+    Protocol(
+        f"walks/{asked}-in-{offered}@1",
+        hit=same("identity"),
+        skip=same("walk"),
+        query=Where({"modality": (asked,)}),
+        gallery=Where({"modality": (offered,)}),
+        source=f"{_HERE}what two sensors saw of one walk is the same moment, and recognition is of another one",
     )
-    for condition in ("", *CONDITIONS)
+    for asked, offered in SIDES
 )
 
 NAMED = {
@@ -142,6 +151,7 @@ NAMED = {
         VIEW_CELLS,
         WHOLE_GALLERY,
         *GAIT,
+        *WALKS,
         PLAIN,
     )
 }

@@ -50,6 +50,33 @@ def identity_batches(
     return batches
 
 
+def pair_batches(
+    identities: Sequence[int],
+    *,
+    per_batch: int,
+    clips: int,
+    epoch: Literal["tracklets", "identities", "groups"],
+    generator: np.random.Generator,
+    spread: Sequence[int] | None = None,
+) -> list[list[int]]:
+    """As `identity_batches` with a pair in the place of each clip: 2 x `per_batch` x `clips` tracklet numbers.
+
+    Tracklets 2i and 2i + 1 are pair i; they stand side by side in a batch. spread: of a pair its first one counts.
+    Raises ValueError as `identity_batches`, and when tracklets are not pairs of one identity.
+    """
+    if list(identities[::2]) != list(identities[1::2]):
+        raise ValueError("tracklets 2i and 2i + 1 must show one identity; order them with data.pairs.paired")
+    batches = identity_batches(
+        identities[::2],
+        per_batch=per_batch,
+        clips=clips,
+        epoch=epoch,
+        generator=generator,
+        spread=None if spread is None else spread[::2],
+    )
+    return [[2 * pair + side for pair in batch for side in (0, 1)] for batch in batches]
+
+
 def _groups(
     identities: np.ndarray, clips: int, epoch: str, generator: np.random.Generator, spread: np.ndarray | None
 ) -> list[list[list[int]]]:

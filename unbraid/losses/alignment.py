@@ -7,6 +7,9 @@ from torch import Tensor
 
 from unbraid.losses.precision import at_least_float32, no_autocast
 
+# a zero vector has cosine 0 instead of none
+EPSILON = 1e-12
+
 
 def scaled_cosines(
     x: Float[Tensor, "B D"], text: Float[Tensor, "N D"], scale: float | Float[Tensor, ""] = 1.0
@@ -70,3 +73,11 @@ def matched(logits: Float[Tensor, "N N"], positives: Bool[Tensor, "N N"]) -> Flo
     if len(logits) == 0:
         return torch.zeros((), device=logits.device)
     return positives.gather(1, logits.argmax(1, keepdim=True)).float().mean()
+
+
+def away_from(x: Float[Tensor, "B D"], y: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+    """1 minus the mean cosine of x with y row by row, in float32 at least: 0 where all point the same way, 2 at most.
+
+    Source: TCFDNet, alignment term among eqs. (24) to (27).
+    """
+    return 1 - F.cosine_similarity(at_least_float32(x), at_least_float32(y), dim=1, eps=EPSILON).mean()

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from unbraid.data.benchmark import label_table
+from unbraid.data.pairs import paired
 from unbraid.data.sets.freegait import PROTOCOLS, protocol, read
 from unbraid.evaluate import evaluate
+from unbraid.peers import compare_rules
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.tracklet import Arrays, Tracklet
 
@@ -82,6 +84,45 @@ def test_probes_without_a_gallery_sequence_leave_the_mean(root: Path) -> None:
 
     result = evaluate(embedded(benchmark.query), embedded(benchmark.gallery), protocol("silhouette", "depth"))
     assert (result.queries, result.without_mate, result.gallery, result.rank_1) == (2, 1, 2, 1.0)
+
+
+def test_training_sequences_with_unequal_frames(root: Path) -> None:
+    """They cannot be paired; tests need no pairs."""
+    for name in ("0001/0/00/image.pkl", "0002/0/01/image.pkl"):
+        (root / name).write_bytes(pickle.dumps(np.zeros((3, 4, 4), np.uint8)))
+    sequence(root, "0001-0-01")
+    with pytest.warns(UserWarning, match="and 1 training sequences have unequal numbers of frames"):
+        benchmark = read(root)
+    assert keys(benchmark.train) == ["0001-0-01/depth"]
+    assert [t.modality for t in paired(benchmark, "walk").train] == ["silhouette", "depth"]
+    assert "0002-0-01/silhouette" in {t.key for t in benchmark.gallery}
+
+
+@pytest.mark.filterwarnings("ignore:freegait")
+def test_the_rules_of_opengait_stand_beside_ours(root: Path) -> None:
+    """Under its gallery: everybody but probes; means over probes that have a mate."""
+    benchmark = read(root, gallery="all but probes")
+    random = np.random.default_rng(0)
+    sides = []
+    for tracklets in (benchmark.query, benchmark.gallery):
+        values = torch.from_numpy(random.normal(size=(len(tracklets), 2, 3)).astype(np.float32))
+        sides.append(Embeddings(Spaces({"identity": values}), label_table(tracklets), {"synthetic": "false"}))
+    asked, offered = (
+        [n for n, t in enumerate(tracklets) if t.modality == kind]
+        for tracklets, kind in ((benchmark.query, "silhouette"), (benchmark.gallery, "depth"))
+    )
+    features = [side.spaces["identity"].numpy() for side in sides]
+    found = compare_rules(*sides, protocols=[protocol("silhouette", "depth")], rates=False)
+    theirs = next(row for row in found.rows if row.rule == "OpenGait Gait3D")
+    right = []
+    for row in asked:
+        person = benchmark.query[row].identity
+        if person not in {benchmark.gallery[n].identity for n in offered}:
+            continue
+        distances = [np.linalg.norm(features[0][row] - features[1][n], axis=1).mean() for n in offered]
+        right.append(benchmark.gallery[offered[int(np.argmin(distances))]].identity == person)
+    assert (theirs.problem, theirs.counted, len(right)) == ("", 1, 1)
+    assert theirs.rank_1 == np.mean(right)
 
 
 def test_a_sequence_in_two_lists(root: Path) -> None:

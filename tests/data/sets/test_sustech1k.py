@@ -15,8 +15,9 @@ from unbraid.data.benchmark import label_table
 from unbraid.data.media import read_frames
 from unbraid.data.sets.sustech1k import CONDITIONS, PROTOCOLS, protocol, read
 from unbraid.evaluate import evaluate
+from unbraid.peers import compare_rules
 from unbraid.spaces import Embeddings, Spaces
-from unbraid.tracklet import Arrays, Tracklet
+from unbraid.tracklet import Arrays, Modality, Tracklet
 
 
 def sequence(view: Path, frames: int = 3, *, depth_frames: int | None = None, names: str = "{:02d}-sync-x.pkl") -> None:
@@ -162,3 +163,30 @@ def test_rank_1_by_view_cells_against_a_loop(condition: str) -> None:
     assert result.rank_1 == pytest.approx(float(np.mean(by_view)))
     assert result.queries == {"": 48, "bag": 24, "clothing": 12, "night": 12}[condition]
     assert result.gallery == 12
+
+
+@pytest.mark.parametrize(("asked", "offered"), [("depth", "silhouette"), ("silhouette", "depth")])
+def test_the_rules_of_opengait_stand_beside_ours(asked: Modality, offered: Modality) -> None:
+    """Euclidean distance per part, each cell in per cent and rounded to two decimals before they are averaged."""
+    random = np.random.default_rng(4)
+    sides = []
+    for types in (("01-nm", "02-bg", "03-bg-cl"), ("00-nm",)):
+        tracklets = walks(types)
+        values = torch.from_numpy(random.normal(size=(len(tracklets), 2, 5)).astype(np.float32))
+        sides.append(Embeddings(Spaces({"identity": values}), label_table(tracklets), {}))
+    query, gallery = sides
+    first, second = (side.spaces["identity"].numpy() for side in sides)
+    cells = []
+    for view, other in itertools.permutations(("000", "045", "090"), 2):
+        rows = np.flatnonzero(
+            (query.table["modality"] == asked) & (query.table["view"] == view) & query.table["key"].str.contains("bg")
+        )
+        columns = np.flatnonzero((gallery.table["modality"] == offered) & (gallery.table["view"] == other))
+        distance = np.linalg.norm(first[rows, None] - second[columns], axis=3).mean(2)
+        best = columns[distance.argmin(1)]
+        right = gallery.table["identity"].to_numpy()[best] == query.table["identity"].to_numpy()[rows]
+        cells.append(np.round(100 * right.mean(), 2))
+    found = compare_rules(query, gallery, protocols=[protocol(asked, offered, "bag")], rates=False)
+    row = next(row for row in found.rows if row.rule == "OpenGait view cells")
+    assert not row.problem
+    assert row.rank_1 == pytest.approx(np.mean(cells) / 100, abs=1e-12)

@@ -75,8 +75,9 @@ def read(
     partition: OpenGait's lists; `FreeGait.json` in root when absent.
     gallery: the sequences of GALLERY_SET, or, as OpenGait has it, every test sequence that is not in PROBE_SET.
 
-    Of each array file the head is read, for its number of frames. Sequences without an array, and listed sequences
-    that are absent, are left out with a warning that counts them. Probes without a gallery sequence stay; evaluation
+    Of each array file the head is read, for its number of frames. Sequences without an array, listed sequences that are
+    absent, and training sequences with more frames of one sensor than of the other (they could not be trained on in
+    pairs) are left out with a warning that counts them. Probes without a gallery sequence stay; evaluation
     leaves them out of the means and counts them.
     Raises FileNotFoundError for a missing partition or an empty root, ValueError for a partition that is not as above.
     """
@@ -89,7 +90,7 @@ def read(
     if both:
         raise ValueError(f"{path}: sequence {both[0]!r} is in PROBE_SET and in GALLERY_SET; keep one")
     splits: dict[str, list[Tracklet]] = {"train": [], "query": [], "gallery": []}
-    seen, bare = set(), 0
+    seen, bare, uneven = set(), 0, 0
     for person in folders(root):
         for device in folders(person):
             for sequence in folders(device):
@@ -103,14 +104,17 @@ def read(
                 if part and len(found) < len(FILES):
                     bare += 1
                     continue
+                if part == "train" and len({len(media) for media in found.values()}) > 1:
+                    uneven += 1
+                    continue
                 for modality, media in found.items():
                     labels = {"device": device.name, "sequence": sequence.name, "walk": name}
                     splits[part].append(Tracklet(f"{name}/{modality}", media, modality, person.name, labels))
     absent = len((lists["PROBE_SET"] | lists["GALLERY_SET"]) - seen)
-    if absent or bare:
+    if absent or bare or uneven:
         warnings.warn(
-            f"freegait: {absent} listed sequences are absent and {bare} lack an array or hold no frames; "
-            f"they are left out",
+            f"freegait: {absent} listed sequences are absent and {bare} lack an array or hold no frames, and {uneven} "
+            f"training sequences have unequal numbers of frames; they are left out",
             stacklevel=2,
         )
     train, query, offered_tracklets = (tuple(splits[part]) for part in ("train", "query", "gallery"))
