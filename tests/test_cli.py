@@ -49,7 +49,7 @@ def test_help_comes_quickly_and_names_every_command() -> None:
     assert shown.splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("world", "train", "data", "caption")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("world", "train", "data", "caption", "gait")])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -156,7 +156,7 @@ def leakage_bars(bars: Sequence[Bar], *, title: str = "What each space gives awa
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     ticks(axes)
-    axes.set_xlabel("accuracy, %", fontproperties=font(BODY), color=SOFT)
+    axes.set_xlabel("score, %", fontproperties=font(BODY), color=SOFT)
     told = "; ".join(
         f"{b.group} from {b.name} {100 * b.value:.0f} % (chance {100 * b.chance:.0f} %)" for b in bars[:12]
     )

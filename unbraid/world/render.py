@@ -101,7 +101,7 @@ def render(
 def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: int, motion: MotionSource) -> None:
     """Render every task; each is the missing tracklets of one person in one outfit."""
     if workers == 1:
-        with _one_thread():
+        with one_thread():
             for task in track(tasks, "rendering"):
                 _render_task(config, out, task, motion)
         return
@@ -125,7 +125,7 @@ def _work(config: WorldConfig, out: Path, tasks: Sequence[list[Shot]], workers: 
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread in OpenCV and in linear algebra, as in worker processes."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

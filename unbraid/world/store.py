@@ -130,7 +130,7 @@ def write_tables(config: WorldConfig, out: Path, shots: Sequence[Shot], origin: 
         | {"sex": people[shot.place[:2]].shape.sex}
         for shot in shots
         for worn in [outfits[shot.clothes, shot.condition]]
-        for row in _rows(config, shot)
+        for row in index_rows(config, shot)
     ]
     save_index(out, rows, origin)
 
@@ -146,7 +146,7 @@ def camera_of(config: WorldConfig, number: int) -> Camera:
     return camera(config, number)
 
 
-def _rows(config: WorldConfig, shot: Shot) -> list[dict[str, Any]]:
+def index_rows(config: WorldConfig, shot: Shot) -> list[dict[str, Any]]:
     """The index rows of a shot: one per modality."""
     place, shared = f"frames/{shot.key}", labels(config, shot)
     # what several sensors saw of the same instants

@@ -67,11 +67,21 @@ class Recording:
     facts: dict[str, float]
 
 
-def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: MotionSource = PROCEDURAL) -> Recording:
-    """One shot as all asked sensors see it. Each sensor draws from a stream of its own, so none changes another."""
-    random, faulty, laser = (
-        stream(config.seed, purpose, *shot.place) for purpose in (Purpose.CLIP, Purpose.MASK, Purpose.LIDAR)
-    )
+def record(
+    config: WorldConfig,
+    who: Actor,
+    kind: Camera,
+    shot: Shot,
+    motion: MotionSource = PROCEDURAL,
+    *,
+    noise: tuple[int, ...] = (),
+) -> Recording:
+    """One shot as all asked sensors see it. Each sensor draws from a stream of its own, so none changes another.
+
+    noise: another place than the shot's, whose streams then give what differs from frame to frame: noise of pixels and
+    ranges, errors of masks.
+    """
+    random, faulty, laser = _streams(config, shot.place)
     every, times = dense_times(config)
     jitter = random.uniform(-config.view_jitter, config.view_jitter)
     azimuth = float(np.radians(view_angle(config, shot.view) + jitter))
@@ -91,6 +101,8 @@ def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: Mo
     faults = draw_faults(config.mask_errors, faulty, night=shot.night)
     scanner = draw_scanner(laser, near=config.lidar_near, far=config.lidar_far)
     station, forward = scanner.stand(azimuth)
+    if noise:
+        random, faulty, laser = _streams(config, noise)
     taken = Recording([], [], [], [], [], {"view_jitter_degrees": float(jitter)})
     covers = []
     for number in range(config.frames):
@@ -118,6 +130,11 @@ def record(config: WorldConfig, who: Actor, kind: Camera, shot: Shot, motion: Mo
     if taken.clouds:
         taken.facts.update(scanned(scanner, taken.clouds))
     return taken
+
+
+def _streams(config: WorldConfig, place: tuple[int, ...]) -> list[np.random.Generator]:
+    """The chance of the clip, of its masks and of its LiDAR at a place."""
+    return [stream(config.seed, purpose, *place) for purpose in (Purpose.CLIP, Purpose.MASK, Purpose.LIDAR)]
 
 
 def _cut(extents: Floats, crop: Floats) -> float:
