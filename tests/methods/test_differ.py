@@ -39,7 +39,7 @@ def batch_of(method: Differ, *, rows: int = 6, frames: int = 1, absent: Mapping[
         mask[(absent or {}).get(aspect, [])] = False
         tokens = torch.randn(rows, 1, WIDTH, generator=chance)
         text[aspect] = Text(tokens * mask[..., None], mask)
-    clip = Clip.of(torch.randn(rows, frames, 3, 32, 32, generator=chance))
+    clip = Clip.of(torch.randn(rows, frames, method.config.channels, 32, 32, generator=chance))
     clip = replace(clip, sensor={"camera": labels["camera"] + 1} if method.sensor else {})
     return Batch(clip, labels, [f"k{i}" for i in range(rows)], text)
 
@@ -281,6 +281,7 @@ SWITCHES: list[dict[str, Any]] = [
     {},
     {"fresh_norm": True},
     {"trunk": "small-4", "side": False, "channels": 3},
+    {"trunk": "small-4", "side": False, "channels": 4, "colour_dropout": 0.5},
     {"biometric": False},
     {"aspects": ()},
     {"aspects": ("clothing",), "factors": (0.5,)},

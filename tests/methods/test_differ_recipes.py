@@ -5,11 +5,13 @@ from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from unbraid.data.loader import normalised
 from unbraid.methods.differ import model, recipes
 from unbraid.methods.differ.config import DifferConfig
 from unbraid.methods.differ.model import Differ
@@ -89,6 +91,19 @@ def test_figure_and_baselines() -> None:
     for bare, full in pairs:
         assert replace(bare(), config=full().config, text=full().text) == full()
         assert (bare().config.biometric, bare().config.aspects, bare().config.attributes) == (False, (), ())
+
+
+def test_colours_of_the_world_are_as_strong_as_its_masks() -> None:
+    # what the trunk gets is 1 wide in every channel; ImageNet's deviation would make colours 4.4 wide
+    recipe = recipes.world()
+    ends = np.stack([np.full((2, 2, 4), value, dtype=np.uint8) for value in (0, 255)])
+    low, high = normalised(ends, recipe.data)
+    torch.testing.assert_close(high - low, torch.ones(4, 2, 2))
+    assert recipe.config.colour_dropout > 0
+    for make in (recipes.world_baseline, recipes.world_biometric, recipes.world_clothing, recipes.world_attributes):
+        # what helps without texts, every row of a comparison has
+        assert (make().data, make().config.colour_dropout) == (recipe.data, recipe.config.colour_dropout)
+    assert recipes.world_mask().config.colour_dropout == recipes.world_rgb().config.colour_dropout == 0
 
 
 # --- released checkpoints ---

@@ -31,6 +31,9 @@ class DifferConfig:
     over, which looks accidental); False is ours."""
     channels: int = 3
     """Channels of a frame: 3 is the paper; 4 (RGB and mask) and 1 (mask), for 'small-W', are ours."""
+    colour_dropout: float = 0.0
+    """Probability that a training frame loses its colours (they become 0, the mean colour) and keeps its mask, which
+    needs 4 channels. Ours: an adversary can only take colours away, it does not make a network look at shapes."""
     text_width: int = 768
     """Width of the text vectors in the bank: 512, 768 or 1024 in the released code, by data set; 128 for
     'world-clip'."""
@@ -88,6 +91,13 @@ class DifferConfig:
             raise ValueError(f"alpha = {self.alpha}, ramp = {self.ramp}, factors = {self.factors}; none may be below 0")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing = {self.smoothing}; expected 0 to below 1")
+        if not 0 <= self.colour_dropout < 1:
+            raise ValueError(f"colour_dropout = {self.colour_dropout}; expected 0 to below 1")
+        if self.colour_dropout and self.channels != 4:
+            raise ValueError(
+                f"colour_dropout = {self.colour_dropout} leaves nothing of frames of {self.channels} channels; use 0, "
+                f"or 4 channels with data.channels = 'rgb+mask'"
+            )
         if min(self.scale, self.gated_rate) <= 0 or min(self.text_width, self.hidden, self.channels) < 1:
             raise ValueError(
                 f"scale = {self.scale}, gated_rate = {self.gated_rate}, text_width = {self.text_width}, "

@@ -11,6 +11,7 @@ The README beside this file maps the loss to code and lists deviations.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,8 @@ class Differ(Method):
         attribute; those of adversaries a second time under 'gate/' when gated."""
         clip, config = batch.clip, self.config
         share = clip.valid / clip.valid.sum(1, keepdim=True)
+        if config.colour_dropout and self.training:
+            clip = replace(clip, frames=_some_without_colours(clip.frames, config.colour_dropout))
         raw = torch.einsum("btd,bt->bd", self._frames(clip), share.to(clip.frames.dtype))
         feature, logits = self.head(raw)
         out = {"raw": raw, "logits": logits}
@@ -265,6 +268,16 @@ def _mean_direction(x: Float[Tensor, "B T D"], valid: Bool[Tensor, "B T"]) -> Fl
     frames is ours.
     """
     return F.normalize((F.normalize(x, dim=2) * valid[..., None]).sum(1), dim=1)
+
+
+def _some_without_colours(frames: Float[Tensor, "B T 4 H W"], probability: float) -> Float[Tensor, "B T 4 H W"]:
+    """A copy in which each clip has lost its colours with this probability; the mask stays.
+
+    Chance is torch's, which the training loop seeds at every step, as for any dropout.
+    Not in the paper; ModDrop (Neverova et al. 2016) drops any kind of input so, here only colours are.
+    """
+    kept = torch.rand(len(frames), 1, 1, 1, 1, device=frames.device) >= probability
+    return torch.cat([frames[:, :, :3] * kept, frames[:, :, 3:]], dim=2)
 
 
 def _trunk(config: DifferConfig) -> Trunk | VisionTower:
