@@ -38,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "leakage": {"spaces", "protocol", "evaluate", "progress", "intervals", "result", "trials"},
     "counterfactual": {"method", "spaces"},
+    "dependence": {"spaces", "progress"},
+    "factors": {"spaces", "progress"},
     "search": {"spaces", "method", "ranking", "progress"},
     "trials": {"verification"},
     "pairs": {"evaluate", "protocol", "ranking", "search", "spaces", "trials"},

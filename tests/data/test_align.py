@@ -18,7 +18,7 @@ def slowly(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     middle, below = 0, 0
     for column in range(wide):
         below += mass[column]
-        if 2 * below >= sum(mass):
+        if 2 * below > sum(mass):
             middle = column
             break
     out = np.zeros((size, size, *picture.shape[2:]), np.uint8)
@@ -61,7 +61,7 @@ def test_the_middle_is_that_of_the_mass() -> None:
     picture[:, 70] = 101
     assert np.flatnonzero(aligned(picture).any(0)).tolist() == [32]
     picture[:, 10] = 101
-    # half of the mass up to column 10: the first such column is the middle, the other one is 60 further right
+    # exactly half of the mass lies up to column 10, more than half up to 70: that is the middle, the other is 60 left
     assert np.flatnonzero(aligned(picture).any(0)).tolist() == [32]
     picture[:, 41] = 1
     assert np.flatnonzero(aligned(picture).any(0)).tolist() == [1, 32, 61]

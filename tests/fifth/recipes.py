@@ -1,5 +1,7 @@
 """Recipes of the outside method."""
 
+from dataclasses import replace
+
 from tests.fifth.model import FifthConfig
 from unbraid.recipe import DataConfig, OptimConfig, Recipe
 
@@ -13,3 +15,8 @@ def tiny() -> Recipe[FifthConfig]:
         optim=OptimConfig(lr=1e-2),
         epochs=2,
     )
+
+
+def half() -> Recipe[FifthConfig]:
+    """Half as long."""
+    return replace(tiny(), epochs=1)

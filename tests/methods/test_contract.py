@@ -17,6 +17,8 @@ from unbraid.spaces import Spaces
 CHANNELS = {"rgb": 3, "rgb+mask": 4, "mask": 1}
 CLASSES = {"identity": ("a", "b", "c"), "camera": ("0", "1")}
 METHODS = [*available(), "tests.fifth"]
+# rows 2i and 2i + 1 of a batch are one walk, seen by two sensors: silhouette and depth
+MODALITY = torch.tensor([2, 3, 2, 3])
 
 
 @pytest.fixture(params=METHODS)
@@ -26,7 +28,12 @@ def recipe(request: pytest.FixtureRequest) -> Recipe[Any]:
 
 @pytest.fixture
 def method(recipe: Recipe[Any]) -> Method:
-    return build(recipe, CLASSES)
+    made = build(recipe, CLASSES)
+    if made.dictionary:
+        generator = torch.Generator().manual_seed(11)
+        size = (8 * recipe.config.rounds, recipe.config.text_width)
+        made.set_dictionary({name: torch.randn(size, generator=generator) for name in made.dictionary})
+    return made
 
 
 def clip_of(recipe: Recipe[Any], rows: int, seed: int = 0) -> Clip:
@@ -38,7 +45,8 @@ def clip_of(recipe: Recipe[Any], rows: int, seed: int = 0) -> Clip:
 def batch_of(recipe: Recipe[Any], method: Method) -> Batch:
     labels = {"identity": torch.tensor([0, 0, 2, 2]), "camera": torch.tensor([0, 1, 0, 1])}
     clip = clip_of(recipe, 4)
-    sensor = {name: labels[name] + 1 for name in method.sensor if name in labels}
+    facts = {name: value + 1 for name, value in labels.items()} | {"modality": MODALITY}
+    sensor = {name: facts[name] for name in method.sensor if name in facts}
     return Batch(replace(clip, sensor=sensor), labels, [f"k{i}" for i in range(4)], texts_of(recipe, method))
 
 

@@ -1,5 +1,6 @@
 """Image towers: agreement with the libraries they come from, and what a camera's vector does."""
 
+from functools import partial
 from pathlib import Path
 
 import open_clip
@@ -7,7 +8,9 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.models import vision_transformer
 from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from unbraid.nn import vision
@@ -99,10 +102,24 @@ def test_open_clip_weights_come_from_a_file(clip: nn.Module, named_clip: str, tm
     assert all(torch.equal(v, clip.state_dict()[n.replace("net.", "visual.")]) for n, v in tower.state_dict().items())
 
 
-def test_open_clip_keeps_its_size(named_clip: str) -> None:
+@pytest.mark.parametrize("size", [(64, 32), (16, 48)])
+def test_open_clip_at_other_sizes_is_timms(clip: nn.Module, named_clip: str, size: tuple[int, int]) -> None:
+    # timm reads the same weights into its own network, and interpolates positions in its own way
+    tower = vision_tower(named_clip, pretrained=False).eval()
+    tower.load_state_dict(tower.renamed(clip.state_dict()), strict=False)
+    net = VisionTransformer(
+        img_size=32, patch_size=16, embed_dim=64, depth=2, num_heads=2, num_classes=24, pre_norm=True,
+        norm_layer=partial(nn.LayerNorm, eps=1e-5), dynamic_img_size=True,
+    )  # fmt: skip
+    net.load_state_dict(vision_transformer.checkpoint_filter_fn(clip.state_dict(), net))
+    x = images(2, *size)
+    torch.testing.assert_close(tower(x), net.eval().forward_features(x))
+
+
+def test_open_clip_needs_whole_patches(named_clip: str) -> None:
     tower = vision_tower(named_clip, pretrained=False)
-    with pytest.raises(ValueError, match=r"tower for 32 x 32 pixels got frames of 64 x 32; set data\.height"):
-        tower(images(1, 64, 32))
+    with pytest.raises(ValueError, match=r"got frames of 40 x 32 pixels, which patches of 16 x 16 do not fill"):
+        tower(images(1, 40, 32))
 
 
 def test_open_clip_activation_belongs_to_the_weights() -> None:

@@ -113,8 +113,8 @@ class SmallTrunk(Trunk):
         super().__init__()
         w = width
         self.stem = nn.Sequential(nn.Conv2d(inputs, w, 3, 2, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True))
-        self.early = nn.Sequential(_Block(w, w, 1), _Block(w, 2 * w, 2), _Block(2 * w, 4 * w, 2))
-        self.late = _Block(4 * w, 8 * w, 1)
+        self.early = nn.Sequential(ResidualBlock(w, w, 1), ResidualBlock(w, 2 * w, 2), ResidualBlock(2 * w, 4 * w, 2))
+        self.late = ResidualBlock(4 * w, 8 * w, 1)
         self.channels = (4 * w, 8 * w)
         self.stride = 8
         for module in self.modules():
@@ -126,7 +126,7 @@ class SmallTrunk(Trunk):
         return middle, self.late(middle)
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:

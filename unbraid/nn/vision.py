@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
-from timm.layers import PatchEmbed
+from timm.layers import PatchEmbed, resample_abs_pos_embed
 from timm.models import eva, vision_transformer
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -98,7 +98,7 @@ class VisionTower(Pretrained):
     def library_file(self) -> Path:
         """The file that timm or open_clip publishes, or the file that stands for open_clip's tag."""
         name = str(self.library_name)
-        return _open_clip_file(name) if name.startswith(OPEN_CLIP) else super().library_file()
+        return open_clip_file(name) if name.startswith(OPEN_CLIP) else super().library_file()
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Names and shapes of timm's, open_clip's or the publishers' own files to those of the network."""
@@ -115,7 +115,12 @@ class VisionTower(Pretrained):
 
 
 class OpenClipTower(VisionTower):
-    """The image tower of an open_clip model in open_clip's own implementation; frames of its native size only."""
+    """The image tower of an open_clip model in open_clip's own implementation.
+
+    joint: width of the space shared with texts; the projection to it is not part of this tower (see `nn.joint`).
+    """
+
+    joint: int
 
     def _measure(self, net: Any) -> None:
         self.width = int(net.conv1.out_channels)
@@ -123,25 +128,36 @@ class OpenClipTower(VisionTower):
         self.stride = int(net.patch_size[0])
         self.prefix = 1
         self.last = "ln_post"
-        # the projection to the space shared with texts comes after the tokens
+        self.joint = int(net.proj.shape[1])
         net.proj = None
 
     def forward(
         self, frames: Float[Tensor, "N C H W"], side: Float[Tensor, "N D"] | None = None
     ) -> Float[Tensor, "N L D"]:
-        """As `VisionTower.forward`. Raises ValueError for frames of another size."""
-        if tuple(frames.shape[2:]) != self.size:
+        """As `VisionTower.forward`. Raises ValueError for frames that whole patches do not fill."""
+        height, width = frames.shape[2:]
+        if height % self.stride or width % self.stride:
             raise ValueError(
-                f"open_clip tower for {self.size[0]} x {self.size[1]} pixels got frames of {frames.shape[2]} x "
-                f"{frames.shape[3]}; set data.height and data.width, or use a timm model, which takes other sizes"
+                f"open_clip tower got frames of {height} x {width} pixels, which patches of {self.stride} x "
+                f"{self.stride} do not fill; set data.height and data.width to multiples of {self.stride}"
             )
         net = self.net
         patches = net.conv1(frames).flatten(2).transpose(1, 2)
-        x = torch.cat([net.class_embedding.expand(len(patches), 1, -1), patches], dim=1) + net.positional_embedding
+        x = torch.cat([net.class_embedding.expand(len(patches), 1, -1), patches], dim=1)
+        x = x + self._positions(height, width)
         if side is not None:
             x = x + side[:, None]
         tokens: Tensor = net.ln_post(net.transformer(net.ln_pre(x)))
         return tokens
+
+    def _positions(self, height: int, width: int) -> Float[Tensor, "L D"]:
+        """The class token's position, and those of patches brought to their number by bicubic interpolation."""
+        native: Tensor = self.net.positional_embedding
+        if (height, width) == self.size:
+            return native
+        grid, new = self.grid(*self.size), self.grid(height, width)
+        found: Tensor = resample_abs_pos_embed(native[None], list(new), list(grid), num_prefix_tokens=1)[0]
+        return found
 
     def attention(
         self, frames: Float[Tensor, "N C H W"], side: Float[Tensor, "N D"] | None = None
@@ -274,8 +290,11 @@ def _open_clip_tower(name: str, library_name: str | None, fresh_norm: bool) -> V
     return OpenClipTower(visual, library_name=library_name, fresh_norm=fresh_norm)
 
 
-def _open_clip_file(name: str) -> Path:
-    """Raises FileNotFoundError, saying how to supply the file, when it is neither here nor reachable."""
+def open_clip_file(name: str) -> Path:
+    """The weight file of 'open_clip:MODEL/TAG', cached, downloaded, or TAG itself.
+
+    Raises FileNotFoundError, saying how to supply the file, when it is neither here nor reachable.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
     open_clip = _open_clip()

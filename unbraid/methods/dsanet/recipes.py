@@ -64,6 +64,26 @@ def world_baseline() -> Recipe[DSANetConfig]:
     return _plain(world())
 
 
+def world_no_camera() -> Recipe[DSANetConfig]:
+    """The `world` recipe without the camera branch and what hangs on it."""
+    return _changed(world(), camera=False, aggregate=False)
+
+
+def world_no_switching() -> Recipe[DSANetConfig]:
+    """The `world` recipe without switching camera features."""
+    return _changed(world(), aggregate=False)
+
+
+def world_no_localising() -> Recipe[DSANetConfig]:
+    """The `world` recipe without target localisation."""
+    return _changed(world(), localise=False)
+
+
+def world_no_weighing() -> Recipe[DSANetConfig]:
+    """The `world` recipe with frames in equal shares."""
+    return _changed(world(), weigh=False)
+
+
 def tiny() -> Recipe[DSANetConfig]:
     """Seconds on any machine; for tests."""
     return Recipe(
@@ -73,6 +93,10 @@ def tiny() -> Recipe[DSANetConfig]:
         optim=OptimConfig(lr=1e-3, schedule="cosine"),
         epochs=2,
     )
+
+
+def _changed(recipe: Recipe[DSANetConfig], **switches: bool) -> Recipe[DSANetConfig]:
+    return replace(recipe, config=replace(recipe.config, **switches))  # type: ignore[arg-type]
 
 
 def _plain(recipe: Recipe[DSANetConfig]) -> Recipe[DSANetConfig]:
