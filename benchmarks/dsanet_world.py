@@ -26,7 +26,7 @@ from unbraid.data.sets.folder import read
 from unbraid.demo import demo_world
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.leakage import leakage
+from unbraid.leakage import probed
 from unbraid.recipe import find_recipe
 from unbraid.report.gather import join
 from unbraid.result import Result
@@ -58,7 +58,7 @@ def learned(recipe: str, seed: int, people: Benchmark, out: Path) -> Iterator[di
         chosen = replace(chosen, config=replace(chosen.config, camera=False, aggregate=False))
     run = train(replace(chosen, seed=seed), people, out, resume=True, device="cpu")
     found = extract_run(run, people, run / "embeddings", device="cpu")
-    probes = leakage(join(found["query"], found["gallery"]), ["identity", "camera", "view"], seed=seed)
+    probes = probed(join(found["query"], found["gallery"]), ["identity", "camera", "view"], seed=seed)
     for space in found["query"].spaces:
         result = evaluate(found["query"], found["gallery"], CAMERA_CHANGE, space=space, seed=seed)
         yield measured(recipe, space, seed, result, probes)
@@ -69,7 +69,7 @@ def colours(seed: int, people: Benchmark) -> Iterator[dict[str, Any]]:
     for name, centre, grey in (("colour, whole frame", 1.0, False), ("colour, centre and grey world", 0.25, True)):
         query, gallery = (colour_embeddings(s, centre=centre, grey_world=grey) for s in (people.query, people.gallery))
         result = evaluate(query, gallery, CAMERA_CHANGE, seed=seed, synthetic=True)
-        probes = leakage(join(query, gallery), ["identity"], seed=seed)
+        probes = probed(join(query, gallery), ["identity"], seed=seed)
         yield measured(name, "identity", seed, result, probes)
 
 
@@ -82,8 +82,8 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         for field in ("mean_ap", "rank_1"):
             row[field] = spread([100 * line[field] for line in own])
         for label in ("camera", "view"):
-            values = [100 * r["accuracy"] for line in own for r in line.get("leakage", []) if r["label"] == label]
-            row[f"{label} probe"] = spread([v for v in values if v == v])
+            read = [r["score"] for line in own for r in line.get("leakage", []) if r["label"] == label]
+            row[f"{label} probe"] = spread([100 * score for score in read if score is not None])
         rows.append(row)
     return pd.DataFrame(rows).to_string(index=False)
 

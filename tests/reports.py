@@ -107,17 +107,18 @@ def result(**changes: Any) -> Result:
 
 
 def leaks() -> pd.DataFrame:
-    row = {"space": "identity", "label": "camera", "probe": "linear", "accuracy": 0.4321, "low": 0.3, "high": 0.55}
-    more = {"balanced": 0.4, "chance": 0.25, "shuffled": 0.26, "classes": 4, "test": 80, "identities": 9, "note": ""}
+    row = {"space": "identity", "label": "camera", "probe": "linear", "score": 0.4321, "low": 0.3, "high": 0.55}
+    more = {"chance": 0.25, "shuffled": 0.26, "bits": 0.4, "classes": 4, "test": 80, "identities": 9, "note": ""}
     nothing = {
         "label": "clothes",
-        "accuracy": NAN,
+        "score": NAN,
         "low": NAN,
         "high": NAN,
         "chance": NAN,
         "note": "fewer than 2 values",
     }
-    return pd.DataFrame([{**row, **more}, {**row, **more, **nothing}])
+    table = pd.DataFrame([{**row, **more}, {**row, **more, **nothing}])
+    return table.assign(metric="balanced accuracy")
 
 
 def picture(title: str = "strip", **words: str) -> Picture:

@@ -173,7 +173,7 @@ def test_differences_are_dotted_names() -> None:
 
 
 def test_recipes_are_the_public_functions() -> None:
-    assert available_recipes("tests.fifth") == ("tiny",)
+    assert available_recipes("tests.fifth") == ("tiny", "half")
     assert {"mars", "duke_video", "ls_vid", "baseline", "world", "world_baseline", "tiny"} <= set(
         available_recipes("dsanet")
     )

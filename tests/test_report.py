@@ -88,9 +88,9 @@ def test_numbers_on_the_page_are_those_of_the_json(tmp_path: Path) -> None:
     assert rows[1][1] == ["20.0", "chance 5.1"]
     heads = [table[0][0][0] for table in page.tables]
     leak = page.tables[heads.index("Label")][1]
-    assert [part[0] for part in leak if part] == ["camera", "identity", "43.2", "25.0", "26.0", "40.0", "80"]
-    assert told["leakage"][0]["accuracy"] == 0.4321
-    assert told["leakage"][1]["accuracy"] is None
+    assert [part[0] for part in leak if part] == ["camera", "identity", "43.2", "25.0", "26.0", "0.40", "80"]
+    assert told["leakage"][0]["score"] == 0.4321
+    assert told["leakage"][1]["score"] is None
     assert page.tables[heads.index("Label")][2][2] == ["not known"]
     check = page.tables[heads.index("Check")]
     assert [row[1] for row in check[1:]] == [["1.25"], ["0.1"], ["7"]]
@@ -227,7 +227,7 @@ def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_mistakes_in_evidence_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no column.*accuracy"):
-        facts(Evidence("x", leakage=leaks().drop(columns="accuracy")))
+    with pytest.raises(ValueError, match=r"no column.*score"):
+        facts(Evidence("x", leakage=leaks().drop(columns="score")))
     with pytest.raises(ValueError, match="'bad' is not a PNG file"):
         report(Evidence("x", pictures=[Picture("bad", "", b"GIF89a", "")]), tmp_path)

@@ -15,7 +15,7 @@ def aligned(picture: Picture, *, size: int = SIZE, aspect: float = 1.0) -> Pictu
     """The picture cut to its lit rows, scaled to `size` rows and centred, `size` x `size`, channels as they were.
 
     picture (H, W) or (H, W, C) uint8, 0 where nothing is. aspect: how wide its pixels are for their height; pixels of
-    the result are square. Its middle is the first column up to which more than half of the mass lies, the mass being the
+    the result are square. Its middle is the first column up to which more than half of the mass lies, mass being the
     sum over rows and channels; it becomes column size / 2. Columns beyond the picture are 0, as is a picture without
     anything lit.
 

@@ -38,8 +38,8 @@ def linear_hsic(x: Float[Tensor, "B D"], y: Float[Tensor, "B E"], *, normalise: 
     Frobenius norm of centred rows.
     normalise: bring rows to length one first, so that the value is at most (N / (N - 1))^2.
     Raises ValueError for fewer than 2 rows, of which nothing can be said.
-    Source: TCFDNet, HSIC term among eqs. (24) to (27), linear kernel; `normalise` is not in the paper, chosen because the value otherwise grows
-    with the fourth power of the features and no fixed weight fits.
+    Source: TCFDNet, HSIC term among eqs. (24) to (27), linear kernel; `normalise` is not in the paper, chosen because
+    the value otherwise grows with the fourth power of the features and no fixed weight fits.
     """
     if len(x) < 2:
         raise ValueError(f"HSIC tells how two things go together over a batch; it needs at least 2 rows, got {len(x)}")

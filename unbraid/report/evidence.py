@@ -19,7 +19,7 @@ FORMAT = "unbraid report 1"
 WORST = 10
 RANKS = 20
 SPACE = "\N{NO-BREAK SPACE}"
-LEAKAGE_COLUMNS = ("space", "label", "accuracy", "low", "high", "chance")
+LEAKAGE_COLUMNS = ("space", "label", "probe", "metric", "score", "low", "high", "chance")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Evidence:
     summary: one sentence; None writes it from the first result.
     notes: sentences for the top of the page, such as known limits of this run.
     origin: what made the numbers: weights hash, recipe, data, commit, seeds, versions.
-    leakage: table made by `unbraid.leakage.leakage`.
+    leakage: table made by `unbraid.leakage.probed`, or the probes of `unbraid.leakage.leakage`.
     pictures: strips, heat maps and scatters; the report draws CMC and DET curves and leakage bars itself.
     verifications: name -> Verification, for the DET curves.
     """
@@ -186,7 +186,7 @@ def _leakage_rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     if missing:
         raise ValueError(
             f"the leakage table has no column {missing}; it has {list(map(str, table.columns))}. "
-            f"Expected the table that `unbraid.leakage.leakage` returns"
+            f"Expected the table that `unbraid.leakage.probed` returns"
         )
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 

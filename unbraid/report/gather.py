@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import unbraid
+from unbraid.asking import own
 from unbraid.batch import Clip
 from unbraid.checkpoint import load_method, open_run, weights_hash
 from unbraid.data.benchmark import Benchmark
@@ -21,7 +22,7 @@ from unbraid.data.loader import FrameReader, normalised
 from unbraid.data.media import read_frames
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.leakage import bias, leakage
+from unbraid.leakage import bias, probed
 from unbraid.method import Method
 from unbraid.protocol import Protocol
 from unbraid.recipe import DataConfig
@@ -57,7 +58,8 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
     method = load_method(run)
     tracklets = {t.key: t for t in (*benchmark.query, *benchmark.gallery)}
     both = join(query, gallery)
-    labels = [name for name in LEAKAGE_LABELS if name in both.table.columns and _shared(both.table, name)]
+    there = [name for name in LEAKAGE_LABELS if name in both.table.columns]
+    labels = [name for name in there if _shared(both.table, name) or own(both.table, name)]
     first = next(iter(benchmark.protocols.values()))
     results = score(benchmark, query, gallery, about.recipe.method, method.similarity, seed)
     verifications, unverified = _verified(
@@ -92,7 +94,7 @@ def gather(run: Path, benchmark: Benchmark, *, seed: int = 0) -> Evidence:
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
             "recipe": about.recipe.to_json(),
         },
-        leakage=leakage(both, labels, seed=seed),
+        leakage=probed(both, labels, seed=seed),
         checks=_biases(results, benchmark.protocols, query.table, gallery.table, seed),
         pictures=[*strips, *heat, *scatter_pictures(both, ("identity", "camera"), seed=seed)],
     )

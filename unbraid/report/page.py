@@ -59,6 +59,10 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:.1f}"
 
 
+def _plain_number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2f}"
+
+
 def _section(name: str, heading: str, content: Sequence[Element]) -> tuple[str, str, Element | None]:
     return name, heading, tag("section", tag("h2", heading), *content, id=name) if content else None
 
@@ -167,20 +171,26 @@ def _checks(checks: Sequence[Facts]) -> list[Element]:
 def _leakage(rows: Sequence[Facts]) -> list[Element]:
     cells = []
     for row in rows:
-        note = row.get("note") or ""
-        count = [f"{row[key]} {key}" for key in ("classes", "identities") if row.get(key) is not None]
+        count = [f"{row[key]} {key}" for key in ("classes", "identities") if row.get(key)]
+        told = _plain_number if row["metric"] == "r2" else percent
+        interval = "" if row["low"] is None else f"{told(row['low'])} to {told(row['high'])}"
         cells.append(
             [
-                cell(str(row["label"]), note),
-                cell(str(row["space"])),
-                number(percent(row["accuracy"]), _interval(row["low"], row["high"]), strong=True),
-                number(percent(row["chance"])),
-                number(percent(row.get("shuffled"))),
-                number(percent(row.get("balanced"))),
+                cell(str(row["label"]), row.get("note") or ""),
+                cell(str(row["space"]), f"by {row['probe']}"),
+                number(
+                    told(row["score"]),
+                    interval,
+                    "" if row["score"] is None else {"r2": "R2"}.get(row["metric"], f"{row['metric']}, %"),
+                    strong=True,
+                ),
+                number(told(row["chance"])),
+                number(told(row.get("shuffled"))),
+                number("" if row.get("bits") is None else f"{row['bits']:.2f}"),
                 number("" if row.get("test") is None else str(row["test"]), *count),
             ]
         )
-    names = ("Label", "read from space", "accuracy %", "chance %", "shuffled %", "balanced %", "tested items")
+    names = ("Label", "read from space", "score", "chance", "shuffled", "bits", "tested items")
     return [table(names, cells, numbers=range(2, 7))] if rows else []
 
 

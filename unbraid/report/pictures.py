@@ -96,11 +96,12 @@ def _synthetic(shown: Mapping[str, Result] | Mapping[str, Verification]) -> bool
 
 
 def leakage_picture(table: pd.DataFrame) -> Picture | None:
-    """Bars of a table made by `unbraid.leakage.leakage`; None when no row of it has an accuracy."""
+    """Bars of the shares in a table made by `unbraid.leakage.probed`, one for each label and space, by its first probe;
+    None when there is no share. Measures, which have R2, are left out."""
+    known = table[table["score"].notna() & (table["metric"] != "r2")].drop_duplicates(["label", "space"])
     bars = [
-        Bar(str(row["label"]), str(row["space"]), row["accuracy"], row["low"], row["high"], row["chance"])
-        for row in table.to_dict("records")
-        if not pd.isna(row["accuracy"])
+        Bar(str(row["label"]), str(row["space"]), row["score"], row["low"], row["high"], row["chance"])
+        for row in known.to_dict("records")
     ]
     return leakage_bars(bars) if bars else None
 

@@ -52,8 +52,8 @@ READING: tuple[tuple[str, str, str], ...] = (
     (
         "leakage",
         "leakage",
-        "How well a simple probe reads a label from a space, tested on people it was not trained on. For "
-        "identity: how often the nearest other item is the same person. What a space should not know "
+        "How well a simple probe reads a label from a space, tested on people it was not trained on. Identity is "
+        "asked for in other cameras, and in other clothes where people have several. What a space should not know "
         "should be near chance.",
     ),
     (
@@ -61,7 +61,17 @@ READING: tuple[tuple[str, str, str], ...] = (
         "shuffled",
         "The same probe after mixing up the labels: what it finds where there is nothing to find.",
     ),
-    ("leakage", "balanced", "Mean accuracy over classes, so that a common class does not hide the rare ones."),
+    (
+        "leakage",
+        "balanced accuracy",
+        "Mean over classes of the share read right, so that a common class does not hide the rare ones.",
+    ),
+    (
+        "leakage",
+        "bits",
+        "Usable information: how much the probe's uncertainty about an item falls when it sees the features. 1 bit "
+        "halves the possibilities, 0 is nothing, below 0 the probe misleads.",
+    ),
     (
         "scatter",
         "two dimensions",
