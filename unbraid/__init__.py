@@ -1,10 +1,11 @@
 """Recognise people by disentangled features, and measure how well they are disentangled.
 
-The nouns are here; the verbs are imported from their modules: `from unbraid.train import train`.
+The nouns are here, and `load`, which opens a trained method; the other verbs are imported from their modules:
+`from unbraid.train import train`.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unbraid.batch import Batch as Batch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from unbraid.spaces import Embeddings as Embeddings
     from unbraid.spaces import Spaces as Spaces
     from unbraid.tracklet import Tracklet as Tracklet
+    from unbraid.zoo import load as load
 
 __version__ = "0.1.0"
 
@@ -32,12 +34,12 @@ _HOMES = {
     "Rule": "unbraid.protocol",
     "Protocol": "unbraid.protocol",
     "Recipe": "unbraid.recipe",
+    "load": "unbraid.zoo",
 }
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str) -> type:
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"unbraid has no {name!r}; its nouns are {', '.join(_HOMES)}")
-    noun: type = getattr(import_module(_HOMES[name]), name)
-    return noun
+        raise AttributeError(f"unbraid has no {name!r}; it has {', '.join(_HOMES)}")
+    return getattr(import_module(_HOMES[name]), name)

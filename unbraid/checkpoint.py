@@ -27,6 +27,7 @@ from unbraid.method import Method, find
 from unbraid.recipe import Recipe
 
 KEEP = 2
+ZOO = Path(__file__).parent / "zoo"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,29 @@ def create_run(
     return Run(folder, recipe, classes, origin)
 
 
+def packaged(name: str | Path) -> Path | None:
+    """The folder of a checkpoint that comes with the library, such as 'dsanet/world'; None where there is none."""
+    folder = ZOO / name
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return folder if inside and (folder / "recipe.json").is_file() else None
+
+
+def run_folder(run: Path) -> Path:
+    """The folder of a run that is named by its folder or as a packaged checkpoint; the folder wins."""
+    folder = Path(run)
+    return folder if (folder / "recipe.json").is_file() else packaged(run) or folder
+
+
 def open_run(folder: Path) -> Run:
-    """The run in a folder. Raises FileNotFoundError when there is none, ValueError or KeyError when it is damaged."""
-    folder = Path(folder)
+    """The run in a folder, or a packaged one by name.
+
+    Raises FileNotFoundError when there is none, ValueError or KeyError when it is damaged.
+    """
+    folder = run_folder(folder)
     if not (folder / "recipe.json").is_file():
         raise FileNotFoundError(
-            f"{folder} is not a run: it has no recipe.json; expected a folder made by `unbraid train`"
+            f"{folder} is not a run: it has no recipe.json; expected a folder made by `unbraid train`, "
+            f"or a name that `unbraid zoo` lists"
         )
     try:
         recipe = Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8"))
@@ -135,7 +153,7 @@ def load_method(folder: Path) -> Method:
     Raises FileNotFoundError when the run has no checkpoint yet, and what `open_run` raises.
     """
     run = open_run(folder)
-    checkpoint = latest(folder)
+    checkpoint = latest(run.folder)
     if checkpoint is None:
         raise FileNotFoundError(f"{folder} has no finished checkpoint yet; train it, or continue with --resume")
     method = build(run.recipe, run.classes)
@@ -152,7 +170,7 @@ def build(recipe: Recipe[Any], classes: Mapping[str, tuple[str, ...]]) -> Method
 
 def weights_hash(folder: Path) -> str:
     """SHA-256 of the newest weights of a run, in hexadecimal; '' before the first checkpoint."""
-    checkpoint = latest(folder)
+    checkpoint = latest(run_folder(folder))
     if checkpoint is None:
         return ""
     with (checkpoint / "weights.safetensors").open("rb") as file:

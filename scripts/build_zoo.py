@@ -1,0 +1,120 @@
+"""Package the first run of each method that `unbraid reproduce` made, with its model card.
+
+python scripts/build_zoo.py --runs OUT [--methods dsanet ...]
+
+OUT is the folder of `unbraid reproduce --out OUT --seeds 1 --rows full`. The row that a method's evidence names first
+is taken, seed 1, and becomes unbraid/zoo/METHOD/world.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from unbraid.checkpoint import latest, weights_hash
+from unbraid.files import write_text
+from unbraid.reproduce import Job, evidence_of, finished
+from unbraid.zoo import CARD, HOME, NUMBERS
+
+LIMIT = 10_000_000
+NAME = "world"
+
+
+def package(line: dict[str, Any], runs: Path) -> Path:
+    """Copy a run without what only training needs, and write its card."""
+    run = Job(line["method"], line["row"], line["seed"], line["size"]).folder(runs)
+    checkpoint = latest(run)
+    if checkpoint is None:
+        raise FileNotFoundError(f"{run} has no checkpoint; run `unbraid reproduce` again")
+    home: Path = HOME / line["method"] / NAME
+    shutil.rmtree(home, ignore_errors=True)
+    goal = home / "checkpoints" / checkpoint.name
+    goal.mkdir(parents=True)
+    for name in ("recipe.json", "classes.json", "origin.json"):
+        shutil.copyfile(run / name, home / name)
+    shutil.copyfile(checkpoint / "weights.safetensors", goal / "weights.safetensors")
+    progress = json.loads((checkpoint / "progress.json").read_text(encoding="utf-8"))
+    write_text(goal / "progress.json", json.dumps({**progress, "groups": []}, indent=2) + "\n")
+    size = (goal / "weights.safetensors").stat().st_size
+    if size > LIMIT:
+        raise ValueError(f"{line['method']}: {size} bytes of weights, more than {LIMIT}")
+    main = next(iter(line["results"].values()))
+    kept = {name: line[name] for name in ("method", "world", "seed", "synthetic", "results", "spaces", "probes")}
+    told = {
+        "title": f"SYNTHETIC {line['world']}: rank-1 {100 * main['rank_1']:.1f} % in {main['protocol']}",
+        "sha256": weights_hash(home),
+        **kept,
+        "took": f", in {line['seconds'] / 60:.0f} minutes with tests" if line["seconds"] else "",
+        "machine": line["machine"],
+    }
+    write_text(home / NUMBERS, json.dumps(told, indent=1) + "\n")
+    write_text(home / CARD, card(told, size))
+    return home
+
+
+def card(told: dict[str, Any], size: int) -> str:
+    """The model card as Markdown."""
+    method = told["method"]
+    row, recipe = next(iter(evidence_of(method).rows.items()))
+    command = f"unbraid reproduce --methods {method} --rows {row} --seeds 1"
+    scores = [
+        f"| {name} | {_percent(r['rank_1'])} ({' to '.join(map(_percent, r['rank_1_interval']))}) "
+        f"| {_percent(r['mean_ap'])} | {_percent(r['rank_1_chance'])} | {r['queries']} of {r['identities']} people |"
+        for name, r in told["results"].items()
+    ]
+    leaks = [
+        f"| {p['space']} | {p['label']} | {p['probe']} | {_percent(p['score'])} ({_percent(p['low'])} to "
+        f"{_percent(p['high'])}) | {_percent(p['chance'])} |"
+        for p in told["probes"]
+        if p["score"] is not None
+    ]
+    return f"""# {method}/{NAME}
+
+A trained `{method}:{recipe}`, seed {told["seed"]}; {size / 1e6:.1f} MB of safetensors, sha256 `{told["sha256"]}`.
+
+**Synthetic.** It has seen rendered people of the built-in world, nothing else. On real people it is worth nothing.
+
+Intended use: trying the library's commands without training, tests, teaching, and as a start for fine-tuning on the
+built-in world. Not intended: recognising anybody.
+
+Trained on the training people of {told["world"]}{told["took"]}
+({told["machine"]["processor"]}, {told["machine"]["threads"]} thread). Made by `{command}` and
+`scripts/build_zoo.py`. Licence: that of the library; nothing of others is in it.
+
+## Recognition
+
+People it never saw, compared in the method's own way; 95 % intervals over people, one run.
+
+| protocol | rank-1, % | mAP | chance | queries |
+|---|---|---|---|---|
+{chr(10).join(scores)}
+
+## What its spaces tell
+
+Balanced accuracy of probes on people they were not trained on, R2 for measures; for identity the nearest neighbour.
+
+| space | label | probe | found, % | chance |
+|---|---|---|---|---|
+{chr(10).join(leaks)}
+"""
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--methods", nargs="+")
+    options = parser.parse_args()
+    for line in finished(options.runs):
+        first = next(iter(evidence_of(line["method"]).rows))
+        if line["row"] == first and line["seed"] == 1 and line["method"] in (options.methods or [line["method"]]):
+            print(package(line, options.runs))
+
+
+if __name__ == "__main__":
+    main()
