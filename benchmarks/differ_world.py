@@ -22,13 +22,14 @@ import pandas as pd
 import torch
 from paired import gain, spread
 
+from unbraid.bias import bias
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.colour import colour_embeddings
 from unbraid.data.protocols import CAMERA_CHANGE, CLOTHES_CHANGE, ONE_CLOTHES_CHANGE, SAME_CLOTHES
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.leakage import bias, leakage
+from unbraid.leakage import probed
 from unbraid.recipe import Recipe, find_recipe
 from unbraid.report.gather import join
 from unbraid.spaces import Embeddings
@@ -101,7 +102,9 @@ def scores(query: Embeddings, gallery: Embeddings, seed: int) -> dict[str, Any]:
         line[protocol.name] = result.as_dict()
         if protocol is CLOTHES_CHANGE:
             line["bias"] = bias(result, protocol, query.table, gallery.table).share
-    probes = leakage(join(query, gallery), ["top_colour", "bottom_colour", "camera", "sex"], seed=seed)
+    probes = probed(
+        join(query, gallery), ["top_colour", "bottom_colour", "camera", "sex"], kinds=("linear",), seed=seed
+    )
     own = probes[probes["space"] == "identity"]
     line["probes"] = json.loads(own.to_json(orient="records"))
     return line
@@ -119,7 +122,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
             )
         row["bias"] = spread([100 * line["bias"] for line in own])
         for label in ("top_colour", "camera"):
-            found = [100 * p["accuracy"] for line in own for p in line["probes"] if p["label"] == label]
+            found = [100 * p["score"] for line in own for p in line["probes"] if p["label"] == label]
             row[f"{label} probe"] = spread([value for value in found if value == value])
         rows.append(row)
     return pd.DataFrame(rows).to_string(index=False)

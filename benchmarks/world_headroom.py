@@ -23,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unbraid.bias import bias
 from unbraid.data.benchmark import label_table
 from unbraid.data.media import read_frames
 from unbraid.data.protocols import CLOTHES_CHANGE, ONE_CLOTHES_CHANGE, SAME_CLOTHES
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.files import write_text
-from unbraid.leakage import bias
 from unbraid.losses.metric import batch_hard_triplet, distances
 from unbraid.progress import track
 from unbraid.spaces import Embeddings, Spaces

@@ -58,7 +58,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 
 def test_an_unknown_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(capsys, "foo").startswith("unbraid: no command 'foo'. Commands: demo, ")
+    assert refused(capsys, "qqq").startswith("unbraid: no command 'qqq'. Commands: demo, ")
     assert "did you mean 'evaluate'? Commands: " in refused(capsys, "evaluat")
 
 

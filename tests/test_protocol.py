@@ -112,8 +112,8 @@ def test_activity() -> None:
 
 def test_names_are_unique_and_gait_names_both_sensors() -> None:
     assert all(name == protocol.name for name, protocol in protocols.NAMED.items())
-    # 13 plain ones and PLAIN itself, then 4 pairs of sensors in 8 conditions and in all
-    assert len(protocols.NAMED) == 14 + 4 * 9
+    # 13 plain ones and PLAIN itself, then 4 pairs of sensors in 8 conditions, in all, and in walks of one's own
+    assert len(protocols.NAMED) == 14 + 4 * 10
     chosen = protocols.named("gait/depth-in-silhouette/night@1")
     assert chosen.query.labels == {"modality": ("depth",), "condition": ("night",)}
     assert chosen.gallery.labels == {"modality": ("silhouette",), "condition": ("normal",)}

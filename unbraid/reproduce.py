@@ -137,7 +137,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     from unbraid.data.sets.folder import read
     from unbraid.evaluate import evaluate
     from unbraid.extract import extract_run
-    from unbraid.leakage import leakage
+    from unbraid.leakage import probed
     from unbraid.method import find
     from unbraid.report.gather import join
     from unbraid.text.encoding import bank_of_folder
@@ -166,7 +166,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         tables.append(_per_query(alone.table).assign(protocol=f"{alone.protocol} {space}"))
     with replacing(folder / "queries.parquet") as unfinished:
         pd.concat(tables).to_parquet(unfinished, index=False)
-    probes = leakage(join(query, gallery), evidence.labels, seed=job.seed).probes
+    probes = probed(join(query, gallery), evidence.labels, seed=job.seed)
     line["probes"] = json.loads(probes.to_json(orient="records"))
     # of a run that an earlier call began, nobody knows how long it took
     times = {"train_seconds": trained - began, "seconds": time.monotonic() - began}

@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from tests.methods.disenqs import ASPECTS, batch_of, made, other_text, same, shaken
+from unbraid.batch import Batch, Clip
+from unbraid.methods.disenq.readers import FrameMemory
 
 
 @pytest.mark.parametrize("reader", ["shared", "independent"])
@@ -43,7 +46,7 @@ def test_groups_that_start_equal_are_told_apart_by_their_texts_alone() -> None:
 def test_queries_of_groups_read_different_things_without_text(pooling: str) -> None:
     # with a single token softmax over one key is 1: every query would read the same
     method = made(pooling=pooling)
-    tokens, _, _ = method._clips(batch_of(method).clip)
+    tokens, _ = method._clips(batch_of(method).clip)
     cells = 1 + 2 * 2
     assert tokens.shape[1] == {"frame": cells, "token": cells, "frames": 2, "both": cells + 2}[pooling]
     look = method.reader.attention(tokens, None, groups=("identity", "motion"))
@@ -118,3 +121,60 @@ def test_texts_that_do_not_fit() -> None:
         method(replace(batch, text={a: t for a, t in batch.text.items() if a != "motion"}))
     with pytest.raises(ValueError, match=r"have vectors of 7 numbers and config.text_width is 12"):
         method(replace(batch, text={a: replace(t, tokens=t.tokens[..., :7]) for a, t in batch.text.items()}))
+
+
+def test_a_frozen_trunk_reads_a_remembered_frame_once() -> None:
+    plain, method = shaken(made(tuned=0)), shaken(made(tuned=0, remembered=1))
+    batch = batch_of(method)
+    seen: list[int] = []
+    method.tower.register_forward_pre_hook(lambda _module, given: seen.append(len(given[0])))
+    # the second half of the clips has been seen before, the first has not; 8 clips of 2 frames
+    half = Batch(
+        Clip.of(batch.clip.frames[4:]),
+        {name: value[4:] for name, value in batch.labels.items()},
+        batch.keys[4:],
+        {name: replace(t, tokens=t.tokens[4:], mask=t.mask[4:]) for name, t in batch.text.items()},
+    )
+    for one in (half, batch, batch):
+        wanted, found = plain.train()(one), method.train()(one)
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value, rtol=0, atol=1e-5)
+    assert seen == [8, 8]
+    # what is not training is not remembered
+    method.eval().encode(Clip.of(batch.clip.frames + 1))
+    method.train()(replace(batch, clip=Clip.of(batch.clip.frames + 1)))
+    assert seen[2:] == [16, 16]
+    assert not any("memory" in name for name in method.state_dict())
+
+
+def test_memory_has_an_end() -> None:
+    asked: list[Tensor] = []
+
+    def trunk(frames: Tensor) -> Tensor:
+        asked.append(frames)
+        return frames.flatten(1)[:, None] * 2
+
+    frames = torch.randn(3, 1, 2, 2)
+    memory = FrameMemory(trunk, room=2 * 4 * 4)
+    for _ in range(3):
+        assert torch.equal(memory.read(frames), frames.flatten(1)[:, None] * 2)
+    # tokens of two frames of four numbers fit; the third is read each time; equal frames of a batch are read once
+    assert [len(one) for one in asked] == [3, 1, 1]
+    assert torch.equal(memory.read(torch.cat([frames, frames[2:]]))[2], frames[2].flatten()[None] * 2)
+    assert len(asked[-1]) == 1
+
+
+def test_memory_is_for_frozen_trunks() -> None:
+    with pytest.raises(ValueError, match=r"remembered = 1 with tuned = 2; expected .* for a trunk that does not learn"):
+        made(tuned=2, remembered=1)
+
+
+def test_the_first_spread_is_that_of_the_linear_layers() -> None:
+    usual, wide = made(first_spread=0.02), made(first_spread=0.1)
+    for name, value in usual.reader.named_parameters():
+        linear = value.ndim == 2 and "queries" not in name
+        torch.testing.assert_close(wide.reader.get_parameter(name), value * (5 if linear else 1))
+    weight = wide.reader.get_parameter("nets.0.layers.0.feed.inner.weight")
+    assert 0.09 < weight.std() < 0.11
+    with pytest.raises(ValueError, match=r"first_spread = 0\.0; expected more than 0"):
+        made(first_spread=0.0)

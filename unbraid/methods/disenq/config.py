@@ -42,6 +42,9 @@ class DisenqConfig:
     0 because a thousand million weights at this batch are otherwise unrealistic."""
     trunk_precision: Literal["float32", "bfloat16"] = "float32"
     """How the weights of a frozen trunk are kept and computed with; bfloat16 halves its memory. Unknown."""
+    remembered: int = 0
+    """Mebibytes for the tokens of training frames, so that a frozen trunk reads each frame once; worth it where frames
+    come back unchanged (no erasing, shift or zoom). Bits of a resumed run may differ. Ours."""
     chunk: int = 32
     """Frames that pass the trunk at once; bounds its memory, and that of recognition as a whole. Ours."""
     pooling: Pooling = "frame"
@@ -71,6 +74,9 @@ class DisenqConfig:
     """Dropout of the Q-Former, of states and of attention."""
     query_noise: float = 0.0
     """Spread of the noise that tells the groups' equal first queries apart. Unknown."""
+    first_spread: float = 0.02
+    """Spread of the Q-Former's first weights where none are loaded. 0.02 is BERT's at width 768; in a narrow one clips
+    then hardly reach the queries at first. Ours."""
     recompute: Recompute = "cheap"
     """What the backward pass of the Q-Former computes again to save memory."""
     text_route: TextRoute = "projected"
@@ -139,9 +145,16 @@ class DisenqConfig:
                 f"tuned = {self.tuned} with trunk_precision = {self.trunk_precision!r}; expected a number of blocks, "
                 f"-1 for all or 0 for none, and float32 where anything learns"
             )
+        if self.remembered < 0 or (self.remembered and self.tuned):
+            raise ValueError(
+                f"remembered = {self.remembered} with tuned = {self.tuned}; expected a number of mebibytes for a trunk "
+                f"that does not learn (tuned = 0), or 0"
+            )
         for name, low, high in (("text_dropout", 0, 1), ("momentum", 0, 1), ("share", 0, 1), ("smoothing", 0, 0.99)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} = {getattr(self, name)}; expected {low} to {high}")
+        if self.first_spread <= 0:
+            raise ValueError(f"first_spread = {self.first_spread}; expected more than 0, such as 0.02")
         for name in ("chunk", "pooling_hidden", "positions", "text_width", "gate_hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}; expected 1 or more")

@@ -22,7 +22,7 @@ from unbraid.losses.orthogonality import orthogonality
 from unbraid.losses.precision import at_least_float32
 from unbraid.method import Method, cosine
 from unbraid.methods.disenq.config import APPEARANCE, IDENTITY, MOTION, DisenqConfig
-from unbraid.methods.disenq.readers import PooledReader, QueryReader
+from unbraid.methods.disenq.readers import FrameMemory, PooledReader, QueryReader
 from unbraid.methods.disenq.texts import TrainingTexts
 from unbraid.nn.blip_vision import INSTRUCTBLIP, BlipTower
 from unbraid.nn.gate import Sharing, SimilarityGate, gallery_vectors, query_vectors
@@ -57,6 +57,7 @@ class Disenq(Method):
         self.aspects = self.texts.aspects
         self.tower = _tower(config)
         self._freeze()
+        self.memory = FrameMemory(self.tower, room=config.remembered * 2**20) if config.remembered else None
         self.pool = TemporalAttention(
             self.tower.width, kind=config.pooling, hidden=config.pooling_hidden, positions=config.positions
         )
@@ -83,7 +84,7 @@ class Disenq(Method):
         Texts are used where the batch has them, in eval mode as well, so that one can measure what they give away.
         """
         config = self.config
-        tokens, real, _ = self._clips(batch.clip)
+        tokens, real = self._clips(batch.clip)
         read = self.reader(tokens, real, text=self.texts(batch), groups=self.taught)
         features = {group: queries.mean(1) for group, queries in read.items()}
         normal, logits = self.head(features[IDENTITY])
@@ -144,7 +145,7 @@ class Disenq(Method):
         asked = tuple(dict.fromkeys((IDENTITY, *names)))
         found: dict[str, list[Tensor]] = {group: [] for group in asked}
         for part in self._divided(clip):
-            tokens, real, _ = self._pooled(part)
+            tokens, real = self._clips(part)
             for group, queries in self.reader(tokens, real, groups=asked).items():
                 feature = queries.mean(1)
                 found[group].append(at_least_float32(self.head.normalise(feature) if group == IDENTITY else feature))
@@ -236,26 +237,30 @@ class Disenq(Method):
         for start in range(0, len(clip.frames), size):
             yield Clip(clip.frames[start : start + size], clip.valid[start : start + size])
 
-    def _pooled(self, clip: Clip) -> tuple[Float[Tensor, "B K V"], Bool[Tensor, "B K"] | None, Float[Tensor, "B T N"]]:
-        """Tokens of clips, which are real, and how much each frame counts in them."""
+    def _seen(self, clip: Clip) -> Float[Tensor, "B T L V"]:
+        """Tokens of every frame."""
         frames = clip.frames.flatten(0, 1)
         if self.config.trunk_precision == "bfloat16":
             frames = frames.to(torch.bfloat16)
         learns = self.config.tuned != 0 and torch.is_grad_enabled()
+        read = self.memory.read if self.memory and self.training else self.tower
         with torch.set_grad_enabled(learns):
-            tokens = torch.cat([self.tower(part) for part in frames.split(self.config.chunk)])
-        tokens = at_least_float32(tokens).unflatten(0, clip.frames.shape[:2])
-        return (*self.pool(tokens, clip.valid), self.pool.weights(tokens, clip.valid))
+            tokens = torch.cat([read(part) for part in frames.split(self.config.chunk)])
+        seen: Tensor = at_least_float32(tokens).unflatten(0, clip.frames.shape[:2])
+        return seen
 
-    def _clips(self, clip: Clip) -> tuple[Float[Tensor, "B K V"], Bool[Tensor, "B K"] | None, Float[Tensor, "B T N"]]:
-        """As `_pooled` of all parts of a batch."""
-        tokens, real, shares = zip(*(self._pooled(part) for part in self._divided(clip)), strict=True)
-        masks = [mask for mask in real if mask is not None]
-        return torch.cat(tokens), torch.cat(masks) if masks else None, torch.cat(shares)
+    def _clips(self, clip: Clip) -> tuple[Float[Tensor, "B K V"], Bool[Tensor, "B K"] | None]:
+        """Tokens of clips, and which are real."""
+        return _joined([self.pool(self._seen(part), part.valid) for part in self._divided(clip)])
 
     def _looked(self, clip: Clip, groups: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each group's attention what is on the tokens of each frame, B T L, and on whole frames, B T."""
-        tokens, real, shares = self._clips(clip)
+        pooled, weights = [], []
+        for part in self._divided(clip):
+            seen = self._seen(part)
+            pooled.append(self.pool(seen, part.valid))
+            weights.append(self.pool.weights(seen, part.valid))
+        (tokens, real), shares = _joined(pooled), torch.cat(weights)
         frames = clip.frames.shape[1] if self.config.pooling in ("frames", "both") else 0
         height, width = self.tower.grid(*clip.frames.shape[3:])
         found = {}
@@ -308,6 +313,12 @@ class Disenq(Method):
         where = self.gate.outer.weight.device
         shares: Tensor = self.gate([aspect.to(where) for aspect in aspects])
         return aspects, shares.to(aspects[0].device)
+
+
+def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """One batch of clips from its parts: tokens, and which are real."""
+    masks = [mask for _, mask in parts if mask is not None]
+    return torch.cat([tokens for tokens, _ in parts]), torch.cat(masks) if masks else None
 
 
 def _tower(config: DisenqConfig) -> VisionTower:

@@ -1,10 +1,12 @@
-"""What reads the tokens of a clip: one Q-Former for all query groups, one for each, or none.
+"""What reads the tokens of a clip: one Q-Former for all query groups, one for each, or none; and what remembers those
+of its frames.
 
-All take B x K x V tokens with their mask, texts by group and the groups that are asked for, and give B x M x D
+All readers take B x K x V tokens with their mask, texts by group and the groups that are asked for, and give B x M x D
 per group.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +16,7 @@ from unbraid.batch import Text
 from unbraid.methods.disenq.config import DisenqConfig
 from unbraid.nn.backbones import Pretrained
 from unbraid.nn.blip_vision import INSTRUCTBLIP
-from unbraid.nn.qformer import QFormer, QFormerConfig
+from unbraid.nn.qformer import INITIAL_SPREAD, QFormer, QFormerConfig
 from unbraid.nn.qformer_weights import Loaded, load_qformer
 
 
@@ -45,6 +47,10 @@ class QueryReader(Pretrained):
         )
         sets = [(group,) for group in config.groups] if config.reader == "independent" else [config.groups]
         self.nets = nn.ModuleList(QFormer(sizes, groups) for groups in sets)
+        with torch.no_grad():
+            for module in self.nets.modules():
+                if isinstance(module, nn.Linear):
+                    module.weight.mul_(config.first_spread / INITIAL_SPREAD)
         self.library_name = config.trunk if config.pretrained and config.trunk == INSTRUCTBLIP else None
         self.width = config.width
 
@@ -94,6 +100,35 @@ class QueryReader(Pretrained):
     def _shared(self, groups: Sequence[str]) -> list[tuple[QFormer, list[str]]]:
         shared = [(net, [g for g in groups if g in net.groups]) for net in self.nets if isinstance(net, QFormer)]
         return [(net, asked) for net, asked in shared if asked]
+
+
+class FrameMemory:
+    """Tokens of frames that a frozen trunk has seen in training, so that it sees each of them once.
+
+    Frames are told apart by their content: without changes to pixels other than flips there are two of each picture.
+    trunk: N C H W to N L V. room: bytes for tokens; frames beyond it are read again each time. Nothing of this is part
+    of a checkpoint. Not in the paper; chosen because a frozen trunk is most of what a step costs.
+    """
+
+    def __init__(self, trunk: Callable[[Tensor], Tensor], *, room: int) -> None:
+        self.trunk, self.room = trunk, room
+        self.kept: dict[bytes, Tensor] = {}
+
+    def read(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N L V"]:
+        """What the trunk gives, without a gradient."""
+        keys = [hashlib.blake2b(frame.numpy(), digest_size=16).digest() for frame in frames.cpu().float().contiguous()]
+        new = {key: place for place, key in enumerate(keys) if key not in self.kept}
+        fresh: dict[bytes, Tensor] = {}
+        if new:
+            with torch.no_grad():
+                fresh = dict(zip(new, self.trunk(frames[list(new.values())]).unbind(0), strict=True))
+        found = torch.stack([fresh[key] if key in fresh else self.kept[key] for key in keys])
+        for key, tokens in fresh.items():
+            if tokens.nbytes <= self.room:
+                # a copy, because a view would keep the tokens of all frames that were read with it
+                self.kept[key] = tokens.clone()
+                self.room -= tokens.nbytes
+        return found
 
 
 class PooledReader(nn.Module):
