@@ -1,0 +1,96 @@
+"""What a training step of TCFDNet costs beside a plain two-stream ResNet-9 with strips, of the same sizes.
+
+    python benchmarks/tcfdnet_step.py [--recipe world] [--steps 5] [--rounds 7] [--pairs N] [--frames N] [--json FILE]
+
+Forward, losses, backward and the optimiser on noise; texts are vectors of noise, encoded once as always. Both sides see
+the same clips and run in turns; the ratio of each round is printed. The plain side is the recipe's own baseline: two
+ResNets, strips, triplet and identity, no CLIP, no text. Target: 1.6. At the paper's sizes (--recipe sustech1k) one step
+takes minutes on a CPU: make it smaller by --pairs and --frames.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unbraid.batch import MODALITIES, Batch, Clip
+from unbraid.checkpoint import build
+from unbraid.recipe import Recipe, find_recipe
+
+IDENTITIES = 120
+BASELINE = {"world": "world_baseline", "sustech1k": "baseline"}
+
+
+def stepper(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor) -> Callable[[], None]:
+    """One training step of a recipe on a batch, as a function."""
+    names = tuple(str(number) for number in range(IDENTITIES))
+    method = build(recipe, {"identity": names, "modality": MODALITIES}).train()
+    if method.dictionary:
+        torch.manual_seed(0)
+        config = recipe.config
+        method.set_dictionary({name: torch.randn(config.texts, config.text_width) for name in method.dictionary})
+    optimizer = torch.optim.Adam((p for p in method.parameters() if p.requires_grad), lr=1e-4)
+    batch = Batch(clip, {"identity": identities}, [str(number) for number in range(len(identities))])
+
+    def step() -> None:
+        terms = method.losses(method(batch), batch)
+        total = torch.stack([getattr(recipe.config.weights, n) * v for n, v in terms.items()]).sum()
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        optimizer.step()
+
+    return step
+
+
+def clock(step: Callable[[], None], steps: int) -> float:
+    """Seconds per step."""
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return (time.perf_counter() - start) / steps
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", choices=BASELINE, default="world")
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--pairs", type=int, help="pairs of walks in a batch; default: the recipe's")
+    parser.add_argument("--frames", type=int, help="frames of a clip; default: the recipe's")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    full = find_recipe(f"tcfdnet:{options.recipe}")
+    full = replace(full, config=replace(full.config, pretrained=False))
+    plain = find_recipe(f"tcfdnet:{BASELINE[options.recipe]}")
+    pairs, frames = options.pairs or full.data.identities * full.data.clips, options.frames or full.data.frames
+    sensors = [MODALITIES.index(name) + 1 for name in full.config.modalities]
+    clip = Clip.of(torch.rand(2 * pairs, frames, 3, full.data.height, full.data.width))
+    clip = replace(clip, sensor={"modality": torch.tensor(sensors * pairs)})
+    identities = torch.arange(2 * pairs) // (2 * full.data.clips)
+    sides = {"two streams": stepper(plain, clip, identities), "TCFDNet": stepper(full, clip, identities)}
+    for step in sides.values():
+        clock(step, 1)
+    rounds = []
+    for _ in range(options.rounds):
+        spent = {name: clock(step, options.steps) for name, step in sides.items()}
+        rounds.append(spent)
+        told = "  ".join(f"{name} {1e3 * value:7.1f} ms" for name, value in spent.items())
+        print(f"{told}  ratio {spent['TCFDNet'] / spent['two streams']:.3f}", flush=True)
+    median = statistics.median(spent["TCFDNet"] / spent["two streams"] for spent in rounds)
+    print(f"tcfdnet:{options.recipe}, {pairs} pairs of {frames} frames: median ratio {median:.3f} (target 1.6)")
+    if options.json:
+        about = {"threads": torch.get_num_threads(), "machine": platform.machine(), "torch": torch.__version__}
+        found = {"recipe": options.recipe, "pairs": pairs, "frames": frames, "rounds": rounds, "median_ratio": median}
+        options.json.write_text(json.dumps({**found, **about}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
