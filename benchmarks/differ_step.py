@@ -8,16 +8,13 @@ printed. Target: 1.05.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from stepping import in_turns, stepper
 
 from unbraid.batch import Batch, Clip
 from unbraid.checkpoint import build
@@ -28,7 +25,7 @@ IDENTITIES = 120
 ATTRIBUTES = ("camera", "top", "top_colour", "bottom_colour")
 
 
-def stepper(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor, bank: TextBank) -> Callable[[], None]:
+def side(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor, bank: TextBank) -> Callable[[], None]:
     """One training step of a recipe on a batch, as a function."""
     torch.manual_seed(0)
     names = tuple(str(number) for number in range(IDENTITIES))
@@ -36,26 +33,11 @@ def stepper(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor, bank: Tex
     optimizer = torch.optim.AdamW((p for p in method.parameters() if p.requires_grad), lr=1e-4)
     keys = [str(number) for number in range(len(identities))]
     labels = {"identity": identities} | dict.fromkeys(ATTRIBUTES, identities % 8)
-
-    def step() -> None:
-        text = {aspect: bank.text(aspect, keys) for aspect in method.aspects}
-        batch = Batch(clip, labels, keys, text)
-        terms = method.losses(method(batch), batch)
-        total = torch.stack([getattr(recipe.config.weights, n) * v for n, v in terms.items()]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(method.parameters(), 5.0)
-        optimizer.step()
-
-    return step
-
-
-def clock(step: Callable[[], None], steps: int) -> float:
-    """Seconds per step."""
-    start = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return (time.perf_counter() - start) / steps
+    return stepper(
+        method,
+        optimizer,
+        lambda: Batch(clip, labels, keys, {aspect: bank.text(aspect, keys) for aspect in method.aspects}),
+    )
 
 
 def main() -> None:
@@ -76,25 +58,9 @@ def main() -> None:
     indices = {a: {str(k): i * rows + k for k in range(rows)} for i, a in enumerate(wanted)}
     vectors = torch.randn(len(wanted) * rows, full.config.text_width)
     bank = pack("noise", {}, indices, list(vectors[:, None]))
-    sides = {"without": stepper(plain, clip, identities, bank), "with texts": stepper(full, clip, identities, bank)}
-    for step in sides.values():
-        clock(step, 3)
-    rounds = []
-    for _ in range(options.rounds):
-        spent = {name: clock(step, options.steps) for name, step in sides.items()}
-        rounds.append(spent)
-        ratio = spent["with texts"] / spent["without"]
-        print(
-            "  ".join(f"{name} {1e3 * value:7.1f} ms" for name, value in spent.items()),
-            f" ratio {ratio:.3f}",
-            flush=True,
-        )
-    median = statistics.median(spent["with texts"] / spent["without"] for spent in rounds)
+    sides = {"without": side(plain, clip, identities, bank), "with texts": side(full, clip, identities, bank)}
+    median = in_turns(sides, steps=options.steps, rounds=options.rounds, out=options.json, recipe=options.recipe)
     print(f"{options.recipe}, batch of {rows}: median ratio {median:.3f} (target 1.05)")
-    if options.json:
-        about = {"threads": torch.get_num_threads(), "machine": platform.machine(), "torch": torch.__version__}
-        found = {"recipe": options.recipe, "rounds": rounds, "median_ratio": median, **about}
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

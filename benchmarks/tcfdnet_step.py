@@ -9,16 +9,13 @@ takes minutes on a CPU: make it smaller by --pairs and --frames.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from stepping import in_turns, stepper
 
 from unbraid.batch import MODALITIES, Batch, Clip
 from unbraid.checkpoint import build
@@ -28,7 +25,7 @@ IDENTITIES = 120
 BASELINE = {"world": "world_baseline", "sustech1k": "baseline"}
 
 
-def stepper(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor) -> Callable[[], None]:
+def side(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor) -> Callable[[], None]:
     """One training step of a recipe on a batch, as a function."""
     names = tuple(str(number) for number in range(IDENTITIES))
     method = build(recipe, {"identity": names, "modality": MODALITIES}).train()
@@ -38,23 +35,7 @@ def stepper(recipe: Recipe[Any], clip: Clip, identities: torch.Tensor) -> Callab
         method.set_dictionary({name: torch.randn(config.texts, config.text_width) for name in method.dictionary})
     optimizer = torch.optim.Adam((p for p in method.parameters() if p.requires_grad), lr=1e-4)
     batch = Batch(clip, {"identity": identities}, [str(number) for number in range(len(identities))])
-
-    def step() -> None:
-        terms = method.losses(method(batch), batch)
-        total = torch.stack([getattr(recipe.config.weights, n) * v for n, v in terms.items()]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
-
-    return step
-
-
-def clock(step: Callable[[], None], steps: int) -> float:
-    """Seconds per step."""
-    start = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return (time.perf_counter() - start) / steps
+    return stepper(method, optimizer, lambda: batch)
 
 
 def main() -> None:
@@ -75,21 +56,10 @@ def main() -> None:
     clip = Clip.of(torch.rand(2 * pairs, frames, 3, full.data.height, full.data.width))
     clip = replace(clip, sensor={"modality": torch.tensor(sensors * pairs)})
     identities = torch.arange(2 * pairs) // (2 * full.data.clips)
-    sides = {"two streams": stepper(plain, clip, identities), "TCFDNet": stepper(full, clip, identities)}
-    for step in sides.values():
-        clock(step, 1)
-    rounds = []
-    for _ in range(options.rounds):
-        spent = {name: clock(step, options.steps) for name, step in sides.items()}
-        rounds.append(spent)
-        told = "  ".join(f"{name} {1e3 * value:7.1f} ms" for name, value in spent.items())
-        print(f"{told}  ratio {spent['TCFDNet'] / spent['two streams']:.3f}", flush=True)
-    median = statistics.median(spent["TCFDNet"] / spent["two streams"] for spent in rounds)
+    sides = {"two streams": side(plain, clip, identities), "TCFDNet": side(full, clip, identities)}
+    facts = {"recipe": options.recipe, "pairs": pairs, "frames": frames}
+    median = in_turns(sides, steps=options.steps, rounds=options.rounds, out=options.json, **facts)
     print(f"tcfdnet:{options.recipe}, {pairs} pairs of {frames} frames: median ratio {median:.3f} (target 1.6)")
-    if options.json:
-        about = {"threads": torch.get_num_threads(), "machine": platform.machine(), "torch": torch.__version__}
-        found = {"recipe": options.recipe, "pairs": pairs, "frames": frames, "rounds": rounds, "median_ratio": median}
-        options.json.write_text(json.dumps({**found, **about}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
