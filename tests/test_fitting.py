@@ -7,7 +7,8 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from unbraid import fitting
-from unbraid.fitting import KINDS, Kind, Rows, Target, fit, losses, shares, standard
+from unbraid.fitting import KINDS, Kind, fit
+from unbraid.targets import Rows, Target, losses, shares, standard
 
 
 def made(items: int, width: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Rows]:

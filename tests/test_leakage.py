@@ -1,8 +1,10 @@
 """Leakage on made-up spaces whose content is known, and on worlds that leak and that do not."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -49,16 +51,16 @@ def made(seed: int = 0, people: int = PEOPLE) -> Embeddings:
     )
 
 
-def only(space: str, **labels: object) -> Embeddings:
+def only(space: str, origin: Mapping[str, str] = MappingProxyType({}), **labels: object) -> Embeddings:
     """One space in the place of identity, so that nothing else takes time; and other labels."""
     embeddings = made()
     table = embeddings.table.assign(**labels)
-    return Embeddings(Spaces({"identity": embeddings.spaces[space]}), table, {})
+    return Embeddings(Spaces({"identity": embeddings.spaces[space]}), table, origin)
 
 
 @pytest.fixture(scope="module")
 def found() -> Leakage:
-    return leakage(made(), kinds=["linear", "knn"])
+    return leakage(made(), kinds=["linear"])
 
 
 def row(found: Leakage, space: str, label: str, kind: str = "linear") -> pd.Series:

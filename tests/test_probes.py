@@ -166,18 +166,18 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_nothing_is_found_in_nothing_more_often_than_the_interval_says() -> None:
-    """Labels that people keep and features that know people, where both halves are wrong together: 120 tries."""
+    """Labels that people keep and features that know people, where both halves are wrong together: 80 tries."""
     rng = np.random.default_rng(11)
     above = []
-    for seed in range(6):
+    for seed in range(4):
         features = np.repeat(rng.standard_normal((PEOPLE, 6)), 4, axis=0) + 0.1 * rng.standard_normal((4 * PEOPLE, 6))
         who = pd.Series(np.repeat(np.arange(PEOPLE), 4).astype(str))
         values = [names(np.repeat(rng.permutation(PEOPLE) % 2, 4)) for _ in range(20)]
         questions = [Question(str(n), label, who, units=who) for n, label in enumerate(values)]
         rows = probe(features, questions, kinds=["linear"], seed=seed)
         above += (rows["low"] > 0.5).tolist()
-    # 3 expected at most; more than 7 would be beyond 98 % of such luck
-    assert sum(above) <= 7
+    # 2 expected at most; more than 5 would be beyond 98 % of such luck
+    assert sum(above) <= 5
 
 
 def test_too_few_people_get_a_reason_and_no_number() -> None:

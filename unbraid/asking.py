@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from unbraid.confounding import belongs, carrier
-from unbraid.fitting import Integers
 from unbraid.nearest import Neighbours, never_itself
 from unbraid.probes import MOST_CLASSES, Question
 from unbraid.protocol import same
+from unbraid.targets import Integers
 
 # Columns of a label table that say nothing that a space could know, or repeat another.
 NO_LABEL = ("key", "frames", "split", "walk", "other_clothes", "same_activity", "cross_activity")

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unbraid.fitting import Floats, Integers
 from unbraid.intervals import bootstrap
 from unbraid.probes import LEAST_PEOPLE
 from unbraid.protocol import Rule, same
+from unbraid.targets import Floats, Integers
 from unbraid.trials import guarded
 
 BLOCK = 512  # queries looked at together

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unbraid.fitting import KINDS, Floats, Integers, Kind, Rows, Single, Target, fit, shares
+from unbraid.fitting import KINDS, Kind, fit
+from unbraid.targets import Floats, Integers, Rows, Single, Target, shares
 from unbraid.trials import DRAWS, guarded, interval, resampled
 
 Split = Literal["identity", "tracklet"]
@@ -206,7 +207,8 @@ def _answers(
 ) -> list[dict[str, Any]]:
     """The rows of one kind of probe for questions that share their halves."""
     targets = [target for ready in group for target in (ready.target, ready.control)]
-    said = [fit(kind, features, targets, rows, seed=seed) for rows in halves]
+    like = [2 * (number // 2) for number in range(len(targets))]  # a control takes over the settings of its label
+    said = [fit(kind, features, targets, rows, seed=seed, like=like) for rows in halves]
     found = []
     for number, ready in enumerate(group):
         row = _counts(ready, halves)
