@@ -14,6 +14,7 @@ people, and shrunken linear discriminants of both sensors together: people are t
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from unbraid.data.protocols import CAMERA_SENSOR, CONDITIONS, LIDAR_SENSOR, gait
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
+from unbraid.leakage import probed
 from unbraid.method import cosine
 from unbraid.progress import track
 from unbraid.recipe import find_recipe
@@ -53,12 +55,9 @@ DIRECTIONS = ((CAMERA_SENSOR, LIDAR_SENSOR), (LIDAR_SENSOR, CAMERA_SENSOR))
 SIDE, COMPONENTS = 32, 128
 
 
-def learned(row: str, seed: int, people: Benchmark, bank: Any, run: Path) -> dict[str, Any]:
-    """Train, extract and score one network."""
-    recipe = find_recipe(ROWS[row])
-    folder = train(
-        _seeded(recipe, seed), people, run, resume=True, device="cpu", bank=bank if recipe.text is not None else None
-    )
+def learned(row: str, seed: int, people: Benchmark, run: Path) -> dict[str, Any]:
+    """Train, extract and score one network; the texts of the small CLIP are made on the fly."""
+    folder = train(replace(find_recipe(ROWS[row]), seed=seed), people, run, resume=True, device="cpu")
     found = extract_run(folder, people, run / "embeddings", device="cpu")
     return scores(found["query"], found["gallery"], load_method(folder).similarity, seed)
 
@@ -86,7 +85,7 @@ def unlearned(row: str, seed: int, people: Benchmark) -> dict[str, Any]:
         query, gallery = ((rule.transform(few.transform(x)), table) for x, table in (query, gallery))
     else:
         # the two sensors differ in brightness everywhere: compare what differs within a sensor
-        query, gallery = (_centred(x, table) for x, table in (query, gallery))
+        query, gallery = ((_centred(x, table["modality"]), table) for x, table in (query, gallery))
     made = [
         Embeddings(
             Spaces({"identity": torch.from_numpy(np.asarray(x, np.float32))}),
@@ -98,9 +97,22 @@ def unlearned(row: str, seed: int, people: Benchmark) -> dict[str, Any]:
     return scores(made[0], made[1], cosine, seed)
 
 
+def _centred(x: NDArray[np.float32], modality: pd.Series) -> NDArray[np.float32]:
+    """Features without the mean of their own sensor."""
+    out = x.copy()
+    for name in modality.unique():
+        rows = (modality == name).to_numpy()
+        out[rows] -= x[rows].mean(0)
+    return out
+
+
 def scores(query: Embeddings, gallery: Embeddings, similarity: Similarity, seed: int) -> dict[str, Any]:
-    """Results by direction: over all conditions with interval, by condition and by view of the query."""
+    """Results by direction: over all conditions with interval, by condition and by view of the query; and how well
+    the sensor is read from the features."""
     line: dict[str, Any] = {"synthetic": True}
+    own = Embeddings(Spaces({"identity": query.spaces["identity"]}), query.table, query.origin)
+    probes = probed(own, ["modality"], kinds=("linear", "knn"), seed=seed)
+    line["probes"] = json.loads(probes.to_json(orient="records"))
     for asked, offered in DIRECTIONS:
         for condition in ("", *CONDITIONS):
             protocol = gait(asked, offered, condition)
@@ -127,6 +139,9 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                 row[condition or "all"] = spread([100 * one["rank_1"] for one in found])
                 if not condition:
                     row["all, rank-5"] = spread([100 * one["rank_5"] for one in found])
+            for probe in ("linear", "knn"):
+                read = [p["score"] for line in own for p in line["probes"] if p["probe"] == probe]
+                row[f"sensor, {probe} probe"] = spread([100 * value for value in read if value is not None])
             views = [line[f"{gait(asked, offered).name} by view"] for line in own]
             row |= {f"view {view}": spread([100 * one[view] for one in views]) for view in sorted(views[0])}
             rows.append(row)
