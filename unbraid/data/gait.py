@@ -9,7 +9,6 @@ Frames are 64 x 64. The two sensors of a walk have the same frames and the same 
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,15 +22,16 @@ from unbraid.data.align import Picture, aligned
 from unbraid.data.depth import Projection, depth_picture, inside
 from unbraid.data.media import read_frames
 from unbraid.data.points import Cloud, read_cloud, read_clouds
+from unbraid.data.prepare import claim
 from unbraid.data.protocols import PLAIN, WALKS
 from unbraid.data.sets.folder import save_index, save_strip
 from unbraid.data.sets.table import SPLITS
 from unbraid.data.walks import Walk, find_walks, matched
-from unbraid.files import replacing_folder, write_text
+from unbraid.files import replacing_folder
 from unbraid.progress import track
 from unbraid.tracklet import Images
 
-MARK, FACTS = "prepare.json", "facts.json"
+FACTS = "facts.json"
 VERSION = 1
 # Metres around the median point in which a person is, and the share of the points that may be elsewhere.
 REACH, STRAY = 2.5, 0.1
@@ -90,7 +90,9 @@ def prepare_gait(
         "synthetic": synthetic,
         "opencv": cv2.__version__,
     }
-    _claim(out, source, wanted)
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"{out} lies inside the walks that are read, {source}; choose a folder beside it")
+    claim(out, wanted)
     rows: list[dict[str, Any]] = []
     facts = []
     for number, walk in enumerate(track(walks, "prepare")):
@@ -213,32 +215,6 @@ def _hash(root: Path, walks: Sequence[Walk]) -> str:
         for path in (*walk.clouds, *([walk.packed] if walk.packed else []), *walk.masks):
             digest.update(f"{path.relative_to(root).as_posix()}\n{path.stat().st_size}\n".encode())
     return digest.hexdigest()
-
-
-def _claim(out: Path, source: Path, wanted: Mapping[str, Any]) -> None:
-    """Make the folder and write down what it is for, or check that it is already for this."""
-    mark = out / MARK
-    if out.resolve().is_relative_to(source.resolve()):
-        raise ValueError(f"{out} lies inside the walks that are read, {source}; choose a folder beside it")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; name a folder to write into")
-    if mark.is_file():
-        try:
-            found = json.loads(mark.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{mark} is not valid JSON ({error}); delete {out} and prepare it anew") from error
-        before = found if isinstance(found, dict) else {}
-        other = [name for name in wanted if before.get(name) != wanted[name]]
-        if other:
-            raise ValueError(
-                f"{out} was prepared from other files or with other options: {other[0]} was "
-                f"{before.get(other[0])!r} and is {wanted[other[0]]!r} now; choose another folder, or delete this one"
-            )
-        return
-    if out.exists() and any(os.scandir(out)):
-        raise ValueError(f"{out} is not empty and was not prepared by this command; choose a new or empty folder")
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(mark, json.dumps(dict(wanted), indent=2) + "\n")
 
 
 def _summary(

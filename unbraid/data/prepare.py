@@ -76,7 +76,7 @@ def prepare(
         "jpeg_quality": QUALITY,
         "opencv": cv2.__version__,
     }
-    _claim(out, wanted)
+    claim(out, wanted)
     shutil.rmtree(out / STAGING, ignore_errors=True)
     files: dict[tuple[str, Media], dict[str, Any]] = {}
     for number, item in enumerate(track(items, "prepare")):
@@ -143,8 +143,12 @@ def _facts(protocol: Protocol) -> list[str]:
     return [str(getattr(protocol, field.name)) for field in fields(protocol)]
 
 
-def _claim(out: Path, wanted: Mapping[str, Any]) -> None:
-    """Make the folder and write down what it is for, or check that it is already for this."""
+def claim(out: Path, wanted: Mapping[str, Any]) -> None:
+    """Make the folder and write down what it is for, or check that it is already for this.
+
+    wanted: in the types of JSON. Raises ValueError for a file, a folder that is for something else, and one that is
+    not empty and was not made so.
+    """
     mark = out / MARK
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; name a folder to write into")
@@ -164,7 +168,7 @@ def _claim(out: Path, wanted: Mapping[str, Any]) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty and was not prepared by this command; choose a new or empty folder")
     out.mkdir(parents=True, exist_ok=True)
-    write_text(mark, json.dumps(wanted, indent=2) + "\n")
+    write_text(mark, json.dumps(dict(wanted), indent=2) + "\n")
 
 
 def _place(number: int, item: Item) -> str:
