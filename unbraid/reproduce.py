@@ -147,8 +147,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     fresh, began = not folder.exists(), time.monotonic()
     place = _world(evidence.kind, job.size, out)
     people = read(place)
-    captions = recipe.text is not None and not find(job.method).dictionary
-    bank = bank_of_folder(place, recipe.text.encoder) if recipe.text is not None and captions else None
+    bank = None
+    if recipe.text is not None and not find(job.method).dictionary:
+        bank = bank_of_folder(place, recipe.text.encoder)
     train(recipe, people, folder, resume=True, device="cpu", bank=bank)
     trained = time.monotonic()
     sides = extract_run(folder, people, folder / "embeddings", device="cpu")

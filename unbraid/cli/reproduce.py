@@ -36,20 +36,18 @@ def run(arguments: Sequence[str]) -> None:
             jobs: Processes of one thread each; as many as there are cores is best.
             json: Print the claims as JSON.
         """
-        from unbraid.report.results import summary, write_results
+        from unbraid.report.results import write_results
         from unbraid.reproduce import reproduce as verb
 
         lines = verb(out, methods=methods, size=size, rows=rows, seeds=seeds, jobs=jobs)
-        pages = write_results(lines, out, out / "pages")
-        by_method = {
-            m: [line for line in lines if line["method"] == m] for m in dict.fromkeys(x["method"] for x in lines)
-        }
-        claims = {method: summary(method, own, out)["claims"] for method, own in by_method.items()}
+        found = write_results(lines, out, out / "pages")
+        claims = {method: one["claims"] for method, one in found.items()}
+        index = out / "pages" / "index.md"
         text = "\n".join(
             f"{method}: {claim['verdict']}: {claim['says']} ({claim['measure']})"
-            for method, found in claims.items()
-            for claim in found
+            for method, own in claims.items()
+            for claim in own
         )
-        show({"pages": [str(path) for path in pages], "claims": claims}, f"{text}\nSYNTHETIC. Pages: {pages[0]}", json)
+        show({"pages": str(index), "claims": claims}, f"{text}\nSYNTHETIC. Pages: {index}", json)
 
     parse(reproduce, "reproduce", arguments)

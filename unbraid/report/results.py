@@ -17,25 +17,21 @@ from unbraid.reproduce import Job, evidence_of
 Lines = Sequence[Mapping[str, Any]]
 
 
-def write_results(lines: Lines, out: Path, pages: Path) -> list[Path]:
+def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, Any]]:
     """Write METHOD.md and METHOD.json for every method that the lines of `reproduce` speak of, and index.md.
 
-    out: where the runs lie, for differences query by query.
+    out: where the runs lie, for differences query by query. Returns what was found, by method (see `summary`).
     """
-    written, told = [], []
     pages.mkdir(parents=True, exist_ok=True)
+    found, told = {}, []
     for method in dict.fromkeys(line["method"] for line in lines):
         own = [line for line in lines if line["method"] == method]
-        found = summary(method, own, out)
-        for name, text in (
-            (f"{method}.json", json.dumps({**found, "runs": own}, indent=1)),
-            (f"{method}.md", page(found)),
-        ):
-            write_text(pages / name, text + "\n")
-            written.append(pages / name)
-        told += [{"method": method, **claim} for claim in found["claims"]]
+        found[method] = summary(method, own, out)
+        write_text(pages / f"{method}.json", json.dumps({**found[method], "runs": own}, indent=1) + "\n")
+        write_text(pages / f"{method}.md", page(found[method]) + "\n")
+        told += [{"method": method, **claim} for claim in found[method]["claims"]]
     write_text(pages / "index.md", _index(told) + "\n")
-    return [pages / "index.md", *written]
+    return found
 
 
 def summary(method: str, lines: Lines, out: Path) -> dict[str, Any]:
