@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from unbraid.checkpoint import latest, weights_hash
+from unbraid.evidence import evidence_of
 from unbraid.files import write_text
-from unbraid.reproduce import Job, evidence_of, finished
+from unbraid.reproduce import finished
 from unbraid.zoo import CARD, HOME, NUMBERS
 
 LIMIT = 10_000_000
@@ -23,7 +24,7 @@ NAME = "world"
 
 def package(line: dict[str, Any], runs: Path) -> Path:
     """Copy a run without what only training needs, and write its card."""
-    run = Job(line["method"], line["row"], line["seed"], line["size"]).folder(runs)
+    run = runs / line["run"]
     checkpoint = latest(run)
     if checkpoint is None:
         raise FileNotFoundError(f"{run} has no checkpoint; run `unbraid reproduce` again")
@@ -45,7 +46,7 @@ def package(line: dict[str, Any], runs: Path) -> Path:
         "title": f"SYNTHETIC {line['world']}: rank-1 {100 * main['rank_1']:.1f} % in {main['protocol']}",
         "sha256": weights_hash(home),
         **kept,
-        "took": f", in {line['seconds'] / 60:.0f} minutes with tests" if line["seconds"] else "",
+        "took": f", in {line['train_seconds'] / 60:.0f} minutes" if line["train_seconds"] else "",
         "machine": line["machine"],
     }
     write_text(home / NUMBERS, json.dumps(told, indent=1) + "\n")

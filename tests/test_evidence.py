@@ -13,7 +13,7 @@ def test_evidence_asks_for_what_there_is(method: str) -> None:
     assert evidence is not None
     assert evidence.kind in KINDS
     assert set(evidence.protocols) <= set(catalogue())
-    assert set(evidence.rows.values()) <= set(available_recipes(method))
+    assert {*evidence.rows.values(), *(name for _, name in evidence.derived.values())} <= set(available_recipes(method))
     recipes = [find_recipe(f"{method}:{name}") for name in evidence.rows.values()]
     # no row is another one under a new name
     assert len({recipe.to_json() for recipe in recipes}) == len(recipes)
@@ -35,6 +35,15 @@ def test_a_method_may_have_none() -> None:
         (
             {"claims": (Claim(says="", source="", better="full", than="full", protocol="plain@1"),)},
             "no protocol 'plain@1'",
+        ),
+        ({"derived": {"fixed": ("none", "tiny")}}, "derives 'fixed' from a row that is not trained"),
+        (
+            {
+                "claims": (
+                    Claim(says="", source="", better="full", than="full", label="camera", among=("view", ("front",))),
+                )
+            },
+            "some values of 'view'",
         ),
     ],
 )

@@ -92,6 +92,13 @@ def test_a_recipe_from_before_a_field_existed_says_what_to_add() -> None:
     assert Recipe.from_json(json.dumps(values)) == find_recipe(TINY)
 
 
+def test_fields_that_came_later_mean_what_runs_before_them_did() -> None:
+    recipe = find_recipe("differ:world")
+    values = json.loads(recipe.to_json())
+    del values["text"]["shuffled"]
+    assert Recipe.from_json(json.dumps(values)) == recipe
+
+
 def test_missing_field() -> None:
     with pytest.raises(KeyError, match=r"missing field recipe.config"):
         Recipe.from_json('{"method": "tests.fifth"}')
@@ -173,7 +180,7 @@ def test_differences_are_dotted_names() -> None:
 
 
 def test_recipes_are_the_public_functions() -> None:
-    assert available_recipes("tests.fifth") == ("tiny", "half")
+    assert available_recipes("tests.fifth") == ("tiny", "half", "once", "backwards")
     assert {"mars", "duke_video", "ls_vid", "baseline", "world", "world_baseline", "tiny"} <= set(
         available_recipes("dsanet")
     )

@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unbraid.bias import bias
 from unbraid.cli import main
 from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.evaluate import evaluate
+from unbraid.experiment import QUERIES, Job, Setting
+from unbraid.method import cosine
 from unbraid.report.results import _over_seeds, gain, summary
-from unbraid.reproduce import HEADLINE_SEEDS, OTHER_SEEDS, RESULTS, Job, planned, reproduce
+from unbraid.reproduce import HEADLINE_SEEDS, OTHER_SEEDS, RESULTS, planned, reproduce
 from unbraid.spaces import Embeddings
 
 METHOD = "tests.fifth"
+SIDES = ("query", "gallery")
+TINY = Setting(size="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -31,32 +36,76 @@ def lines_of(out: Path) -> list[dict[str, Any]]:
 
 
 def test_headlines_get_more_seeds_and_every_row_comes_before_second_seeds() -> None:
-    plan = planned([METHOD], "tiny", (), ())
-    assert [(job.row, job.seed) for job in plan[:3]] == [("full", 1), ("half", 1), ("full", 2)]
+    plan = planned([METHOD], TINY, (), ())
+    assert [(job.row, job.seed) for job in plan[:6]] == [
+        *((row, 1) for row in ("full", "half", "once", "backwards", "nothing learned")),
+        ("full", 2),
+    ]
     counts = pd.Series([job.row for job in plan]).value_counts()
-    assert (counts["full"], counts["half"]) == (HEADLINE_SEEDS, OTHER_SEEDS)
+    assert (counts["full"], counts["half"], counts["backwards"]) == (HEADLINE_SEEDS, OTHER_SEEDS, OTHER_SEEDS)
+    assert counts["once"] == counts["nothing learned"] == 1
     with pytest.raises(KeyError, match="no row 'whole'"):
-        planned([METHOD], "tiny", ["whole"], ())
+        planned([METHOD], TINY, ["whole"], ())
     with pytest.raises(ValueError, match=r"has no evidence\.py"):
-        planned(["tests.retriever"], "tiny", (), ())
+        planned(["tests.retriever"], TINY, (), ())
+
+
+def test_asked_for_rows_get_all_asked_seeds_and_derived_ones_what_they_need() -> None:
+    assert [(job.row, job.seed) for job in planned([METHOD], TINY, ["once"], [3, 4])] == [("once", 3), ("once", 4)]
+    assert [(job.row, job.seed) for job in planned([METHOD], TINY, (), [7, 8])][-2:] == [("half", 8), ("backwards", 8)]
+    assert [job.row for job in planned([METHOD], TINY, ["backwards"], [1])] == ["full", "backwards"]
+
+
+def test_runs_of_other_worlds_lie_elsewhere() -> None:
+    settings = (TINY, Setting(), Setting(part="dev"), Setting(motion=Path("walk.bvh")))
+    jobs = [Job(METHOD, "full", 1, setting) for setting in settings]
+    assert len({job.run for job in jobs}) == len({json.dumps(job.key) for job in jobs}) == len(settings)
+    assert jobs[3].key["world"] == "world:clothes/small/final/recorded"
 
 
 def test_scores_are_those_of_the_embeddings(done: Path) -> None:
     lines = lines_of(done)
-    assert [(line["row"], line["seed"]) for line in lines] == [("full", 1), ("half", 1), ("full", 2), ("half", 2)]
-    for line in lines:
-        folder = Job(METHOD, line["row"], line["seed"], "tiny").folder(done)
-        query, gallery = (Embeddings.load(folder / "embeddings" / side) for side in ("query", "gallery"))
+    trained = [("full", 1), ("half", 1), ("once", 1), ("nothing learned", 1), ("full", 2), ("half", 2)]
+    assert [(line["row"], line["seed"]) for line in lines] == [*trained, ("backwards", 1), ("backwards", 2)]
+    for line in [line for line in lines if line["row"] in ("full", "half", "once")]:
+        folder = done / line["run"]
+        query, gallery = (Embeddings.load(folder / "embeddings" / side) for side in SIDES)
         again = evaluate(query, gallery, CAMERA_CHANGE, seed=line["seed"])
         scores = ("rank_1", "rank_1_interval", "mean_ap", "mean_ap_chance", "queries", "identities")
         assert all(line["results"]["camera-change@1"][name] == json.loads(again.to_json())[name] for name in scores)
         assert line["spaces"]["identity"]["rank_1"] == again.rank_1
         assert line["synthetic"]
-        assert {probe["label"] for probe in line["probes"]} == {"identity", "camera"}
+        assert {probe["label"] for probe in line["probes"]} == {"identity", "camera", "top_colour"}
         assert line["machine"]["torch"]
-        queries = pd.read_parquet(folder / "queries.parquet")
+        queries = pd.read_parquet(folder / QUERIES)
         own = queries[queries["protocol"] == "camera-change@1"]
         assert np.average(own["right"], weights=own["weight"]) == pytest.approx(again.rank_1)
+        # breakdowns add up to the whole
+        by = line["by"]["camera-change@1"]["view"]
+        shares = own.groupby("view")["weight"].sum()
+        assert sum(by[view] * shares[view] for view in by) / shares.sum() == pytest.approx(again.rank_1)
+        found = bias(again, CAMERA_CHANGE, query.table, gallery.table, "top_colour", seed=line["seed"])
+        assert line["bias"]["top_colour"]["share"] == found.share
+
+
+def test_a_derived_row_compares_the_features_of_its_base(done: Path) -> None:
+    lines = {(line["row"], line["seed"]): line for line in lines_of(done)}
+    query, gallery = (Embeddings.load(done / lines["full", 1]["run"] / "embeddings" / side) for side in SIDES)
+    again = evaluate(query, gallery, CAMERA_CHANGE, similarity=lambda q, g: -cosine(q, g), seed=1)
+    assert lines["backwards", 1]["results"]["camera-change@1"]["mean_ap"] == again.mean_ap
+    alone = [lines[row, 1]["spaces"]["identity"]["mean_ap"] for row in ("backwards", "full")]
+    assert alone[0] == alone[1] != again.mean_ap
+    assert lines["backwards", 1]["train_seconds"] == 0
+
+
+def test_claims_about_some_queries_count_only_those(done: Path) -> None:
+    lines = lines_of(done)
+    tables = [pd.read_parquet(done / line["run"] / QUERIES) for line in lines if line["row"] in ("full", "half")]
+    view = tables[0]["view"].iloc[0]
+    own = [t[(t["protocol"] == "camera-change@1") & (t["view"] == view)] for t in tables]
+    full, half = ([np.average(t["right"], weights=t["weight"]) for t in own[start::2]] for start in (0, 1))
+    found = gain(lines, done, "full", "half", "camera-change@1", ("view", (view,)))
+    assert found["rank_1_by_seed"] == pytest.approx([100 * (a - b) for a, b in zip(full, half, strict=True)])
 
 
 def test_gain_is_the_difference_of_the_means(done: Path) -> None:
@@ -67,7 +116,8 @@ def test_gain_is_the_difference_of_the_means(done: Path) -> None:
         wanted = np.mean([100 * (scores["full", s][name] - scores["half", s][name]) for s in (1, 2)])
         assert found[name][0] == pytest.approx(wanted)
         assert found[name][1] <= found[name][0] <= found[name][2]
-    assert (found["seeds"], found["identities"]) == (2, 6)
+        assert np.mean(found["rank_1_by_seed"]) == pytest.approx(found["rank_1"][0])
+    assert (found["seeds"], found["identities"]) == ([1, 2], 6)
     assert gain(lines[:1], done, "full", "half", "camera-change@1") == {}
 
 
@@ -82,15 +132,18 @@ def test_intervals_over_seeds_are_student_s() -> None:
 def test_pages_say_what_was_found(done: Path) -> None:
     found = summary(METHOD, lines_of(done), done)
     verdicts = {claim["says"]: claim["verdict"] for claim in found["claims"]}
-    interval = found["claims"][0]["found"]
-    expected = "agrees" if interval[1] > 0 else "contradicts" if interval[2] < 0 else "undecided"
+    first = found["claims"][0]
+    sure = {True: "agrees", False: "contradicts"} if first["found"][1] > 0 or first["found"][2] < 0 else {}
+    signs = {seed > 0 for seed in first["by_seed"] if seed}
+    expected = sure.get(signs.pop(), "undecided") if len(signs) == 1 and all(first["by_seed"]) else "undecided"
     assert verdicts["two epochs are better than one"] == expected
-    page = (done / "pages" / f"{METHOD}.md").read_text()
+    page = (done / "pages" / "tiny" / f"{METHOD}.md").read_text()
     assert "Synthetic people" in page
     assert "| chance |" in page
-    assert all(says in page and says in (done / "pages" / "index.md").read_text() for says in verdicts)
-    stored = json.loads((done / "pages" / f"{METHOD}.json").read_text())
-    assert len(stored["runs"]) == 4
+    assert all(says in page and says in (done / "pages" / "tiny" / "index.md").read_text() for says in verdicts)
+    assert "by view of the query" in page
+    stored = json.loads((done / "pages" / "tiny" / f"{METHOD}.json").read_text())
+    assert len(stored["runs"]) == 8
 
 
 def test_finished_runs_are_not_made_again(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +152,8 @@ def test_finished_runs_are_not_made_again(done: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("unbraid.reproduce._done", lambda jobs, *_: iter([never()] if jobs else []))
     before = (done / RESULTS).read_bytes()
-    assert len(reproduce(done, methods=[METHOD], size="tiny", seeds=[1, 2])) == 4
-    assert len(reproduce(done, methods=[METHOD], size="tiny", seeds=[2], rows=["half"])) == 1
+    assert len(reproduce(done, methods=[METHOD], setting=TINY, seeds=[1, 2])) == 8
+    assert len(reproduce(done, methods=[METHOD], setting=TINY, seeds=[2], rows=["half"])) == 1
     assert (done / RESULTS).read_bytes() == before
 
 

@@ -2,9 +2,15 @@
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from unbraid.data.benchmark import Benchmark
+from unbraid.spaces import Embeddings
+
+# embeddings of query and gallery from people and a seed
+Reference = Callable[[Benchmark, int], tuple[Embeddings, Embeddings]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +20,7 @@ class Claim:
     says: in words. source: where it is said, with the number there, which is theirs and on other data.
     better, than: titles of the two rows. protocol: where rank-1 is compared.
     label: compare how well this label is read from the identity space instead, less being better.
-    space: of both rows, the space whose rank-1 is compared; '' is the method's own way to compare people.
+    among: a label that the evidence breaks rank-1 down by, and the values that queries must have to count.
     """
 
     says: str
@@ -23,7 +29,7 @@ class Claim:
     than: str
     protocol: str = ""
     label: str = ""
-    space: str = ""
+    among: tuple[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,26 +37,46 @@ class Evidence:
     """An experiment on the built-in world.
 
     kind: of world, such as 'clothes'. rows: recipes of the method by title, the whole method first.
-    headlines: titles of the rows that get more seeds.
+    headlines: titles of the rows that get most seeds. sweeps: titles of those that get one.
+    derived: by title, a row whose features are used and the recipe that says how to compare them instead.
+    references: by title, features that no network learned, such as colours: the floor or the ceiling.
     protocols: names; the first is the one that matters. labels: what probes look for.
+    by: labels of queries by which rank-1 is shown too.
     Raises ValueError for a title that no row has.
     """
 
     kind: str
     rows: Mapping[str, str]
     headlines: tuple[str, ...]
+    sweeps: tuple[str, ...] = ()
+    derived: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    references: Mapping[str, Reference] = field(default_factory=dict)
     protocols: tuple[str, ...]
     labels: tuple[str, ...]
+    by: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
-        asked = [*self.headlines, *(title for claim in self.claims for title in (claim.better, claim.than))]
-        lacking = [title for title in asked if title not in self.rows]
+        claimed = [title for claim in self.claims for title in (claim.better, claim.than)]
+        lacking = [title for title in (*self.headlines, *self.sweeps, *claimed) if title not in self.titles]
         if lacking:
-            raise ValueError(f"evidence has no row {lacking[0]!r}; its rows are {list(self.rows)}")
+            raise ValueError(f"evidence has no row {lacking[0]!r}; its rows are {list(self.titles)}")
+        baseless = [title for title, (row, _) in self.derived.items() if row not in self.rows]
+        if baseless:
+            raise ValueError(
+                f"evidence derives {baseless[0]!r} from a row that is not trained; those are {list(self.rows)}"
+            )
+        unknown = [claim.among[0] for claim in self.claims if claim.among and claim.among[0] not in self.by]
+        if unknown:
+            raise ValueError(f"evidence has a claim about some values of {unknown[0]!r}, which 'by' does not name")
         unscored = [claim.protocol for claim in self.claims if claim.protocol not in ("", *self.protocols)]
         if unscored:
             raise ValueError(f"evidence has no protocol {unscored[0]!r}; its protocols are {list(self.protocols)}")
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Of all rows, trained ones first."""
+        return (*self.rows, *self.derived, *self.references)
 
 
 def find_evidence(method: str) -> Evidence | None:
@@ -65,3 +91,11 @@ def find_evidence(method: str) -> Evidence | None:
         return None
     found: Any = importlib.import_module(name).EVIDENCE
     return found  # type: ignore[no-any-return]
+
+
+def evidence_of(method: str) -> Evidence:
+    """The evidence of a method. Raises KeyError for an unknown method and ValueError for one without evidence."""
+    evidence = find_evidence(method)
+    if evidence is None:
+        raise ValueError(f"{method} says nothing about the built-in world: its folder has no evidence.py with EVIDENCE")
+    return evidence

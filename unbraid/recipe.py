@@ -13,6 +13,8 @@ C = TypeVar("C")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# fields that came when there were saved recipes already, and what runs without them did
+LATER: Mapping[str, Any] = {"recipe.text.shuffled": ()}
 
 
 def _within(config: Any, limits: Mapping[str, tuple[float, float | None]]) -> None:
@@ -122,6 +124,9 @@ class TextConfig:
     """Aspects of which a clip gets the mean vector of its identity instead of its own."""
     centred: tuple[str, ...] = ()
     """Aspects whose vectors lose their common mean first, so that crowded texts can be told apart. Not in a paper."""
+    shuffled: tuple[str, ...] = ()
+    """Aspects whose vectors belong to another training clip, the same one for all these aspects: what is then still
+    gained is not owed to what texts say. Not in a paper."""
     missing: Literal["refuse", "mask"] = "refuse"
     """A training clip without a caption is an error, or leaves the terms of that aspect."""
 
@@ -174,6 +179,7 @@ def _fields_of(kind: type, values: Any, where: str, known: Mapping[str, Any] | N
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise KeyError(f"unknown field {where}.{name}{hint} Known fields: {names}")
+    values = {**{name: LATER[f"{where}.{name}"] for name in names if f"{where}.{name}" in LATER}, **values}
     missing = [name for name in names if name not in values]
     if missing:
         raise KeyError(

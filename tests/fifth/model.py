@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unbraid.batch import Batch, Clip
-from unbraid.method import Method
+from unbraid.method import Method, cosine
 from unbraid.spaces import Spaces
 
 
@@ -20,6 +20,7 @@ class FifthWeights:
 @dataclass(frozen=True, kw_only=True)
 class FifthConfig:
     width: int = 8
+    backwards: bool = False
     weights: FifthWeights = field(default_factory=FifthWeights)
 
 
@@ -42,6 +43,9 @@ class Fifth(Method):
 
     def heat(self, clip: Clip) -> dict[str, Tensor]:
         return {"identity": clip.frames.norm(dim=2)}
+
+    def similarity(self, query: Spaces, gallery: Spaces) -> Tensor:
+        return cosine(query, gallery) * (-1 if self.config.backwards else 1)
 
     def _identity(self, clip: Clip) -> Tensor:
         stripes = F.adaptive_avg_pool2d(clip.frames.flatten(0, 1), (4, 1)).flatten(1)

@@ -20,3 +20,13 @@ def tiny() -> Recipe[FifthConfig]:
 def half() -> Recipe[FifthConfig]:
     """Half as long."""
     return replace(tiny(), epochs=1)
+
+
+def once() -> Recipe[FifthConfig]:
+    """At another rate."""
+    return replace(tiny(), optim=OptimConfig(lr=1e-3))
+
+
+def backwards() -> Recipe[FifthConfig]:
+    """The least similar first."""
+    return replace(tiny(), config=FifthConfig(backwards=True))

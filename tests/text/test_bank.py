@@ -200,6 +200,29 @@ def test_centring_tells_crowded_texts_apart() -> None:
     assert abs(bank.centred("hair", [str(row) for row in range(40)]).crowding("hair") or 1) < 0.05
 
 
+def test_shuffled_texts_stay_together_and_are_those_of_others() -> None:
+    keys = [f"p{row}" for row in range(50)]
+    rows = {"hair": {key: row for row, key in enumerate(keys)}, "pose": {key: row + 50 for row, key in enumerate(keys)}}
+    del rows["hair"]["p7"]
+    rows["hair"]["elsewhere"] = 100
+    bank = pack("hand", {}, rows, [torch.tensor([[float(row)]]) for row in range(101)])
+    shuffled = bank.shuffled(["hair", "pose"], keys, 0)
+    pose = [int(v) - 50 for v in shuffled.text("pose", keys).tokens[:, 0, 0]]
+    assert sorted(pose) == list(range(50)) != pose
+    for key, row in zip(keys, pose, strict=True):
+        # whoever has the texts of p7 has none about hair
+        found = shuffled.text("hair", [key])
+        assert bool(found.mask) == (row != 7)
+        assert not found.mask or int(found.tokens) == row
+    assert int(shuffled.text("hair", ["elsewhere"]).tokens) == 100
+    alone = bank.shuffled(["pose"], keys, 1)
+    assert alone.code("hair", keys).tolist() == bank.code("hair", keys).tolist()
+    assert alone.text("pose", keys).tokens.flatten().tolist() != [row + 50 for row in pose]
+    assert alone.origin["shuffled/pose"] == "seed 1"
+    with pytest.raises(KeyError, match="no texts about 'clothing'"):
+        bank.shuffled(["clothing"], keys, 0)
+
+
 def test_what_cannot_be_centred_is_refused() -> None:
     with pytest.raises(ValueError, match="none of the keys has a text about biometric"):
         pack("hand", {}, {"biometric": {"a": 0}}, [torch.ones(1, 2)]).centred("biometric", ["elsewhere"])

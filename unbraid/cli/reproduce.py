@@ -13,6 +13,8 @@ def run(arguments: Sequence[str]) -> None:
     def reproduce(
         out: Path,
         size: Literal["tiny", "small", "full"] = "small",
+        world: Literal["final", "dev"] = "final",
+        mocap: Path | None = None,
         methods: tuple[str, ...] = (),
         rows: tuple[str, ...] = (),
         seeds: tuple[int, ...] = (),
@@ -22,27 +24,32 @@ def run(arguments: Sequence[str]) -> None:
         """Train every method, its baseline and its ablations on synthetic people, and write what was found.
 
         Recognition and leakage stand side by side, with intervals, chance, times, hardware and commit. Each claim of a
-        paper that the world can test gets a line: claimed, found, agrees or not. Rows that a title names as headlines
-        get five seeds, others three. The command can be stopped at any time; the same command goes on.
+        paper that the world can test gets a line: claimed, found, agrees or not. The rows that claims rest on get five
+        seeds, other rows three, sweeps one. The command can be stopped at any time; the same command goes on.
 
         `tiny` shows in minutes that everything runs, and its numbers mean nothing; `small` takes hours.
 
         Args:
-            out: Folder for worlds, runs and results; pages are written to its folder `pages`.
+            out: Folder for worlds, runs and results; pages are written to OUT/pages.
             size: Of the worlds.
+            world: The one for reporting, or the one for choosing settings.
+            mocap: Recorded motion by which people move (BVH, AMC or packed clips); procedural without it.
             methods: Only these.
             rows: Only these, by title.
             seeds: These instead of 1 to 5 and 1 to 3.
             jobs: Processes of one thread each; as many as there are cores is best.
             json: Print the claims as JSON.
         """
+        from unbraid.experiment import Setting
         from unbraid.report.results import write_results
         from unbraid.reproduce import reproduce as verb
 
-        lines = verb(out, methods=methods, size=size, rows=rows, seeds=seeds, jobs=jobs)
-        found = write_results(lines, out, out / "pages")
+        setting = Setting(size=size, part=world, motion=mocap)
+        lines = verb(out, methods=methods, setting=setting, rows=rows, seeds=seeds, jobs=jobs)
+        pages = out / "pages" / setting.name
+        found = write_results(lines, out, pages)
         claims = {method: one["claims"] for method, one in found.items()}
-        index = out / "pages" / "index.md"
+        index = pages / "index.md"
         text = "\n".join(
             f"{method}: {claim['verdict']}: {claim['says']} ({claim['measure']})"
             for method, own in claims.items()

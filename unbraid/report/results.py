@@ -1,4 +1,4 @@
-"""Pages of an experiment on the built-in world: one table per method, gains with intervals, and its claims."""
+"""What an experiment on the built-in world found: values by row, gains with intervals, and the claims of papers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from unbraid.evidence import Claim, Evidence
+from unbraid.evidence import Claim, Evidence, evidence_of
+from unbraid.experiment import QUERIES
 from unbraid.files import write_text
 from unbraid.intervals import bootstrap
-from unbraid.reproduce import Job, evidence_of
+from unbraid.report.results_page import index, page
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -23,27 +24,26 @@ def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, A
     out: where the runs lie, for differences query by query. Returns what was found, by method (see `summary`).
     """
     pages.mkdir(parents=True, exist_ok=True)
-    found, told = {}, []
+    found = {}
     for method in dict.fromkeys(line["method"] for line in lines):
         own = [line for line in lines if line["method"] == method]
         found[method] = summary(method, own, out)
         write_text(pages / f"{method}.json", json.dumps({**found[method], "runs": own}, indent=1) + "\n")
         write_text(pages / f"{method}.md", page(found[method]) + "\n")
-        told += [{"method": method, **claim} for claim in found[method]["claims"]]
-    write_text(pages / "index.md", _index(told) + "\n")
+    write_text(pages / "index.md", index(list(found.values())) + "\n")
     return found
 
 
 def summary(method: str, lines: Lines, out: Path) -> dict[str, Any]:
-    """Means and deviations over seeds, gains of the first row over each other, and claims."""
+    """Values of every row and seed, gains of the first row over each other, and claims."""
     evidence = evidence_of(method)
-    rows = [_row(title, [line for line in lines if line["row"] == title], evidence) for title in evidence.rows]
+    rows = [_row(title, [line for line in lines if line["row"] == title], evidence) for title in evidence.titles]
     first = next(iter(evidence.rows))
     gains = [
         {"over": title, "protocol": protocol, **found}
-        for title in list(evidence.rows)[1:]
+        for title in evidence.titles
         for protocol in evidence.protocols
-        if (found := gain(lines, out, first, title, protocol))
+        if title != first and (found := gain(lines, out, first, title, protocol))
     ]
     return {
         "method": method,
@@ -59,65 +59,64 @@ def summary(method: str, lines: Lines, out: Path) -> dict[str, Any]:
     }
 
 
-def gain(lines: Lines, out: Path, better: str, than: str, protocol: str) -> dict[str, Any]:
+def gain(
+    lines: Lines,
+    out: Path,
+    better: str,
+    than: str,
+    protocol: str,
+    among: tuple[str, tuple[str, ...]] | None = None,
+) -> dict[str, Any]:
     """Rank-1 and mAP of one row minus another's on the same queries, in points; {} before both have a common seed.
 
-    The interval (95 %) draws test identities with all their queries and seeds; it does not cover other training people.
+    among: a label and the values that queries must have.
+
+    The interval (95 %) draws test identities with all their queries and seeds; it does not cover other training people
+    or seeds, so each seed's own difference in rank-1 is told beside it.
     """
-    tables = []
+    tables = {}
     for seed in sorted({line["seed"] for line in lines}):
         sides = [_queries(lines, out, title, seed, protocol) for title in (better, than)]
         if sides[0] is not None and sides[1] is not None:
-            tables.append(sides[0].join(sides[1].add_suffix(" other")))
+            both = sides[0].join(sides[1].add_suffix(" other"))
+            tables[seed] = both if among is None else both[both[among[0]].isin(among[1])]
     if not tables:
         return {}
-    both = pd.concat(tables)
+    both = pd.concat(tables, names=["seed"])
     people, weights = both["identity"].factorize()[0].astype(np.int64), both["weight"].to_numpy(dtype=float)
-    found: dict[str, Any] = {"seeds": len(tables), "identities": int(people.max()) + 1}
+    found: dict[str, Any] = {"seeds": list(tables), "identities": int(people.max()) + 1}
     for name, title in (("right", "rank_1"), ("ap", "mean_ap")):
         points = 100 * (both[name] - both[f"{name} other"]).to_numpy(dtype=float)
         found[title] = [float(np.average(points, weights=weights)), *bootstrap(points, people, seed=0, weights=weights)]
-    return found
-
-
-def page(found: Mapping[str, Any]) -> str:
-    """The Markdown page of a method."""
-    parts = [
-        f"# {found['method']} on {found['world']}",
-        "**Synthetic people; nothing here says anything about real ones.** Mean and standard deviation over seeds, in "
-        f"per cent. `unbraid reproduce --methods {found['method']}` makes this page.",
-        _markdown(_results_table(found)),
-        "What a linear probe reads from the identity space of people it has not seen (balanced accuracy, chance in "
-        "brackets):",
-        _markdown(_probes_table(found)),
+    each = [100 * (table["right"] - table["right other"]) for table in tables.values()]
+    found["rank_1_by_seed"] = [
+        float(np.average(points, weights=table["weight"])) for points, table in zip(each, tables.values(), strict=True)
     ]
-    if found["gains"]:
-        parts += [
-            "The first row minus each other one on the same queries, in points, with 95 % intervals over test people:",
-            _markdown(_gains_table(found)),
-        ]
-    if found["claims"]:
-        parts += ["## Claims of the paper", _markdown(_claims_table(found["claims"]))]
-    machines = "; ".join(
-        f"{m['runs']} runs on {m['processor']}, {m['threads']} thread each, torch {m['torch']}, "
-        f"unbraid {m['unbraid']} ({(m['commit'] or m['sources'])[:12]})"
-        for m in found["machines"]
-    )
-    return "\n\n".join([*parts, f"{machines}. Every run stands in `{found['method']}.json`."])
+    return found
 
 
 def _row(title: str, lines: Lines, evidence: Evidence) -> dict[str, Any]:
     """Values of every seed of a row."""
-    row: dict[str, Any] = {"row": title, "recipe": evidence.rows[title], "seeds": [line["seed"] for line in lines]}
+    row: dict[str, Any] = {"row": title, "recipe": evidence.rows.get(title), "seeds": [line["seed"] for line in lines]}
     row["results"] = {
         name: {measure: [line["results"][name][measure] for line in lines] for measure in ("rank_1", "mean_ap")}
         for name in evidence.protocols
     }
-    row["spaces"] = {
-        space: [line["spaces"][space]["rank_1"] for line in lines] for space in (lines or [{"spaces": {}}])[0]["spaces"]
+    first: Mapping[str, Any] = lines[0] if lines else {"spaces": {}, "by": {}, "bias": {}}
+    row["spaces"] = {space: [line["spaces"][space]["rank_1"] for line in lines] for space in first["spaces"]}
+    row["by"] = {
+        name: {
+            label: {value: [line["by"][name][label][value] for line in lines] for value in found}
+            for label, found in labels.items()
+        }
+        for name, labels in first["by"].items()
+    }
+    row["bias"] = {
+        label: {name: [line["bias"][label][name] for line in lines] for name in ("share", "chance")}
+        for label in first["bias"]
     }
     row["probes"] = {label: [_probe(line, label) for line in lines] for label in evidence.labels}
-    row["minutes"] = [line["seconds"] / 60 for line in lines if line["seconds"] is not None]
+    row["minutes"] = [line["train_seconds"] / 60 for line in lines if line["train_seconds"] is not None]
     return row
 
 
@@ -130,24 +129,28 @@ def _probe(line: Mapping[str, Any], label: str) -> dict[str, Any] | None:
 
 
 def _checked(claim: Claim, lines: Lines, out: Path) -> dict[str, Any]:
-    """What was found of a claim: agrees or contradicts where the interval leaves zero out, else undecided."""
+    """What was found of a claim. It agrees or is contradicted where the interval leaves zero out and no seed says the
+    opposite; else it is undecided."""
     told: dict[str, Any] = {"says": claim.says, "source": claim.source, "better": claim.better, "than": claim.than}
     if claim.label:
         pairs = [
             [_score(lines, title, seed, claim.label) for title in (claim.than, claim.better)]
             for seed in sorted({line["seed"] for line in lines})
         ]
-        points = [100 * (worse - better) for worse, better in pairs if worse is not None and better is not None]
-        found = _over_seeds(points)
+        each = [100 * (worse - better) for worse, better in pairs if worse is not None and better is not None]
+        found = _over_seeds(each)
         told["measure"] = f"{claim.label} read from identity, points less"
     else:
-        protocol = f"{claim.protocol} {claim.space}".strip()
-        found = gain(lines, out, claim.better, claim.than, protocol).get("rank_1", [])
-        told["measure"] = f"rank-1 in {protocol}, points more"
-    verdict = "not run"
-    if found:
-        verdict = "agrees" if found[1] > 0 else "contradicts" if found[2] < 0 else "undecided"
-    return {**told, "found": found, "verdict": verdict}
+        difference = gain(lines, out, claim.better, claim.than, claim.protocol, claim.among)
+        found, each = difference.get("rank_1", []), difference.get("rank_1_by_seed", [])
+        some = f" of {', '.join(claim.among[1])}" if claim.among else ""
+        told["measure"] = f"rank-1 in {claim.protocol}{some}, points more"
+    verdict = "undecided" if found else "not run"
+    if found and found[1] > 0 and min(each) > 0:
+        verdict = "agrees"
+    if found and found[2] < 0 and max(each) < 0:
+        verdict = "contradicts"
+    return {**told, "found": found, "by_seed": each, "verdict": verdict}
 
 
 def _score(lines: Lines, title: str, seed: int, label: str) -> float | None:
@@ -169,92 +172,13 @@ def _over_seeds(points: Sequence[float]) -> list[float]:
 
 def _queries(lines: Lines, out: Path, title: str, seed: int, protocol: str) -> pd.DataFrame | None:
     for line in lines:
-        if line["row"] == title and line["seed"] == seed:
-            path = Job(line["method"], title, seed, line["size"]).folder(out) / "queries.parquet"
-            if path.is_file():
-                table = pd.read_parquet(path, filters=[("protocol", "==", protocol)])
-                return table.drop(columns="protocol").set_index("key") if len(table) else None
+        if line["row"] == title and line["seed"] == seed and (out / line["run"] / QUERIES).is_file():
+            table = pd.read_parquet(out / line["run"] / QUERIES, filters=[("protocol", "==", protocol)])
+            return table.drop(columns="protocol").set_index("key") if len(table) else None
     return None
-
-
-def _results_table(found: Mapping[str, Any]) -> pd.DataFrame:
-    rows = []
-    for row in found["rows"]:
-        cells = {
-            f"{name}, rank-1 / mAP": " / ".join(_spread(row["results"][name][m]) for m in ("rank_1", "mean_ap"))
-            for name in found["protocols"]
-        }
-        alone = "; ".join(f"{space} {_spread(values)}" for space, values in row["spaces"].items())
-        rows.append({"row": row["row"], "seeds": len(row["seeds"]), **cells, "each space alone, rank-1": alone})
-        rows[-1]["minutes a run"] = f"{np.mean(row['minutes']):.1f}" if row["minutes"] else "-"
-    chance = {f"{name}, rank-1 / mAP": f"{100 * value:.1f}" for name, value in found["chance"].items()}
-    rows.append({**dict.fromkeys(rows[0], ""), "row": "chance", **chance})
-    return pd.DataFrame(rows)
-
-
-def _probes_table(found: Mapping[str, Any]) -> pd.DataFrame:
-    rows = []
-    for row in found["rows"]:
-        cells = {}
-        for label, probes in row["probes"].items():
-            known = [probe for probe in probes if probe]
-            chance = f" ({100 * np.mean([p['chance'] for p in known]):.0f})" if known else ""
-            cells[label] = _spread([probe["score"] for probe in known]) + chance
-        rows.append({"row": row["row"], **cells})
-    return pd.DataFrame(rows)
-
-
-def _gains_table(found: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"minus": g["over"], "protocol": g["protocol"], "seeds": g["seeds"], "people": g["identities"]}
-            | {"rank-1": _interval(g["rank_1"]), "mAP": _interval(g["mean_ap"])}
-            for g in found["gains"]
-        ]
-    )
-
-
-def _claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"claimed": claim["says"], "where (theirs, other data)": claim["source"]}
-            | {"here": f"{claim['better']} against {claim['than']}: {claim['measure']}"}
-            | {"found": _interval(claim["found"]) if claim["found"] else "-", "verdict": claim["verdict"]}
-            for claim in claims
-        ]
-    )
-
-
-def _index(claims: Sequence[Mapping[str, Any]]) -> str:
-    head = (
-        "# What the built-in world says\n\n**Synthetic people; nothing here says anything about real ones.** `unbraid "
-        "reproduce` makes these pages. A claim agrees or is contradicted where the 95 % interval leaves zero out."
-    )
-    if not claims:
-        return head
-    table = _claims_table(claims)
-    table.insert(0, "method", [f"[{claim['method']}]({claim['method']}.md)" for claim in claims])
-    return f"{head}\n\n{_markdown(table)}"
 
 
 def _machines(lines: Lines) -> list[dict[str, Any]]:
     """Different machines and commits, with how many runs each made."""
     seen = [json.dumps(line["machine"], sort_keys=True) for line in lines]
     return [{**json.loads(one), "runs": seen.count(one)} for one in dict.fromkeys(seen)]
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation in per cent."""
-    if not values:
-        return "-"
-    deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{100 * np.mean(values):.1f}{deviation}"
-
-
-def _interval(found: Sequence[float]) -> str:
-    return f"{found[0]:+.1f} ({found[1]:+.1f} to {found[2]:+.1f})"
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    rows = [list(map(str, table.columns)), ["---"] * len(table.columns), *(map(str, row) for row in table.to_numpy())]
-    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows)

@@ -176,6 +176,24 @@ class TextBank:
         moved = {**self.rows, aspect: {key: number[row] for key, row in index.items()}}
         return pack(self.encoder, {**self.origin, f"centred/{aspect}": f"{len(used)} tracklets"}, moved, pieces)
 
+    def shuffled(self, aspects: Sequence[str], keys: Sequence[str], seed: int) -> "TextBank":
+        """The same bank, where each of `keys` has the texts of another one of them, of one and the same for all
+        `aspects`; by chance some keep their own. Other keys keep theirs.
+
+        Not in a paper; what is still gained with such texts is not owed to what they say.
+
+        Raises KeyError for an unknown aspect.
+        """
+        order = sorted(keys)
+        drawn = torch.randperm(len(order), generator=torch.Generator().manual_seed(seed)).tolist()
+        other = {key: order[place] for key, place in zip(order, drawn, strict=True)}
+        moved = {}
+        for aspect in aspects:
+            index = self._index(aspect)
+            moved[aspect] = {k: index[other.get(k, k)] for k in {**index, **other} if other.get(k, k) in index}
+        origin = {**self.origin, **{f"shuffled/{aspect}": f"seed {seed}" for aspect in aspects}}
+        return pack(self.encoder, origin, {**self.rows, **moved}, self._pieces())
+
     def only(self, aspects: Sequence[str]) -> "TextBank":
         """The same bank for some aspects, all for none. Raises KeyError for an aspect that the bank lacks."""
         rows = {aspect: self._index(aspect) for aspect in aspects or self.aspects}

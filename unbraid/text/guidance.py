@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def guidance(
     recipe: Recipe[Any], aspects: Sequence[str], benchmark: Benchmark, bank: "TextBank | None"
 ) -> "TextBank | None":
-    """The bank from which a run takes its texts, averaged and then centred where the recipe says so; None for methods
-    without text.
+    """The bank from which a run takes its texts, shuffled, averaged and then centred where the recipe says so; None for
+    methods without text.
 
     aspects: what the method learns from.
     Raises ValueError when texts are needed and no bank is given, the bank was made by another encoder, lacks an
@@ -46,6 +46,8 @@ def guidance(
                 f"{missing[0]!r}; write their captions (`unbraid caption`, it goes on where it stopped), or let "
                 f"them leave that term with --text.missing mask"
             )
+    if text.shuffled:
+        bank = bank.shuffled([aspect for aspect in text.shuffled if aspect in aspects], keys, recipe.seed)
     identities = {t.key: str(t.identity) for t in benchmark.train}
     for aspect in text.averaged:
         if aspect in aspects:

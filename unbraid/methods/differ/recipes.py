@@ -17,6 +17,7 @@ TOWERS = {
     1024: "open_clip:EVA02-E-14/laion2b_s4b_b115k",
 }
 FIGURE = ("clothing", "pose", "hair")
+WORLD_TEXT = TextConfig(averaged=("biometric",), centred=("biometric",))
 ATTRIBUTES = ("top", "top_colour", "bottom_colour")
 
 
@@ -145,6 +146,37 @@ def world_gated() -> Recipe[DifferConfig]:
     return _changed(world(), gated=True, alpha=1.0)
 
 
+def world_shuffled() -> Recipe[DifferConfig]:
+    """The `world` recipe with the texts of other clips: what is left is not owed to what texts say."""
+    recipe = world()
+    return replace(recipe, text=replace(WORLD_TEXT, shuffled=("biometric", "clothing")))
+
+
+def world_scale_1() -> Recipe[DifferConfig]:
+    """The `world` recipe with plain cosines, as the released code, and full reversal."""
+    return _changed(world(), scale=1.0, alpha=1.0)
+
+
+def world_alpha_01() -> Recipe[DifferConfig]:
+    """The `world` recipe with a third of its reversal."""
+    return _changed(world(), alpha=0.1)
+
+
+def world_alpha_1() -> Recipe[DifferConfig]:
+    """The `world` recipe with full reversal."""
+    return _changed(world(), alpha=1.0)
+
+
+def world_coloured() -> Recipe[DifferConfig]:
+    """The `world` recipe with all frames in their colours."""
+    return _changed(world(), colour_dropout=0.0)
+
+
+def world_coloured_baseline() -> Recipe[DifferConfig]:
+    """The `world_coloured` recipe without any text."""
+    return _plain(world_coloured())
+
+
 def world_mask() -> Recipe[DifferConfig]:
     """The ceiling of `world`: silhouettes alone, no text."""
     recipe = _changed(world_baseline(), channels=1, colour_dropout=0.0)
@@ -211,7 +243,7 @@ def _world(config: DifferConfig, data: DataConfig, *, rate: float, epochs: int) 
             data, frames=1, identities=16, clips=4, spread="clothes", erase=0.3, erase_scope="clip", shift=1 / 16
         ),
         optim=OptimConfig(name="adamw", lr=rate, schedule="cosine", warmup=0.1, max_norm=5.0),
-        text=TextConfig(averaged=("biometric",), centred=("biometric",)),
+        text=WORLD_TEXT,
         epochs=epochs,
     )
 

@@ -12,6 +12,7 @@ from unbraid.nn.blip_vision import CLIP_MEAN, CLIP_STD
 from unbraid.recipe import DataConfig, OptimConfig, Recipe, TextConfig
 
 BERT = "transformers:google-bert/bert-base-uncased"
+CLEAR = TextConfig(encoder="world-clip", averaged=("biometric",), centred=("biometric", "motion", "clothing"))
 EVERY_TEXT = ("biometric", "motion", "clothing")
 
 
@@ -140,6 +141,19 @@ def world_paper() -> Recipe[DisenqConfig]:
         text=TextConfig(encoder="world-clip#tokens", averaged=("biometric",)),
         epochs=8,
     )
+
+
+def world_clear() -> Recipe[DisenqConfig]:
+    """`world` with texts that name people and actions beyond doubt: one vector each, centred.
+
+    Averaged sentences about two bodies are nearly the same; these are not, so they can serve as a key to identity.
+    """
+    return replace(world(), text=CLEAR)
+
+
+def world_paper_clear() -> Recipe[DisenqConfig]:
+    """`world_paper` with the texts of `world_clear`."""
+    return replace(world_paper(), text=CLEAR)
 
 
 def world_vision() -> Recipe[DisenqConfig]:

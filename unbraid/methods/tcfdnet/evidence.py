@@ -1,9 +1,18 @@
 """What the built-in world is asked about TCFDNet."""
 
+from unbraid.data.benchmark import Benchmark
+from unbraid.data.mean_images import lda_embeddings, mean_image_embeddings
 from unbraid.evidence import Claim, Evidence
+from unbraid.spaces import Embeddings
 
 CAMERA_IN_LIDAR, LIDAR_IN_CAMERA = "gait/silhouette-in-depth/all@1", "gait/depth-in-silhouette/all@1"
 SUSTECH = 'ablation on SUSTech1K called "LiDAR to camera" (which side probes is doubtful), rank-1, rows reconstructed'
+
+
+def _mean_images(people: Benchmark, seed: int) -> tuple[Embeddings, Embeddings]:
+    """Nothing in them is drawn."""
+    return mean_image_embeddings(people)
+
 
 EVIDENCE = Evidence(
     kind="gait",
@@ -14,8 +23,10 @@ EVIDENCE = Evidence(
         "no TFD": "world_no_tfd",
     },
     headlines=("full", "two streams"),
+    references={"mean images": _mean_images, "LDA": lda_embeddings},
     protocols=(LIDAR_IN_CAMERA, CAMERA_IN_LIDAR),
     labels=("identity", "modality", "view", "condition", "sex"),
+    by=("condition", "view"),
     claims=(
         Claim(
             says="subtracting what is particular to a sensor helps",
