@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from unbraid.asking import conditions, default_labels, halves, is_measure
 from unbraid.data.colour import colour_embeddings
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.leakage import Leakage, bias, leakage, probed
+from unbraid.probing.asking import conditions, default_labels, halves, is_measure
 from unbraid.protocol import Protocol, same
 from unbraid.spaces import Embeddings, Spaces
 from unbraid.world import WorldConfig, render

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unbraid.asking import conditions, default_labels, is_measure, own, own_items, question, several
 from unbraid.bias import Bias, bias
-from unbraid.confounding import belongs, confounded
-from unbraid.dependence import dependence
-from unbraid.factors import factors
-from unbraid.fitting import KINDS, Kind
 from unbraid.leaks import Leakage
-from unbraid.nearest import Found, Neighbours, directions, never_itself
-from unbraid.probes import COLUMNS, probe
+from unbraid.probing.asking import conditions, default_labels, is_measure, own, own_items, question, several
+from unbraid.probing.confounding import belongs, confounded
+from unbraid.probing.dependence import dependence
+from unbraid.probing.factors import factors
+from unbraid.probing.fitting import KINDS, Kind
+from unbraid.probing.nearest import Found, Neighbours, directions, never_itself
+from unbraid.probing.probes import COLUMNS, probe
+from unbraid.probing.verdicts import verdicts
 from unbraid.progress import track
 from unbraid.protocol import same
 from unbraid.spaces import Embeddings, is_synthetic
-from unbraid.verdicts import verdicts
 
 __all__ = ["Bias", "Leakage", "bias", "leakage", "probed"]
 

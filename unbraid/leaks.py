@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unbraid.verdicts import percent, share
+from unbraid.probing.verdicts import percent, share
 
 VERSION = 1
 
@@ -16,10 +16,10 @@ VERSION = 1
 class Leakage:
     """What the spaces of some embeddings give away. Shares in 0..1; NaN, with a reason as note, without a claim.
 
-    probes: a row per space, label and probe (see `unbraid.probes.probe`), and per space those of the probe 'nearest'
+    probes: a row per space, label and probe (see `probing.probes.probe`), and per space those of the probe 'nearest'
     (see `leakage`). retrieval: a row per space and label: whether the nearest item has the query's value.
     bias: the same of a search for people by the identity space. confounded: labels that are tied.
-    dependence: rows of `unbraid.dependence`. factors: of `unbraid.factors`, None where too few are known.
+    dependence: rows of `probing.dependence`. factors: of `probing.factors`, None where too few are known.
     items, identities: looked at. warnings: what to know before reading. verdicts: what the numbers say.
     """
 

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 import unbraid
-from unbraid.asking import own
 from unbraid.batch import Clip
 from unbraid.checkpoint import load_method, open_run, weights_hash
 from unbraid.data.benchmark import Benchmark
@@ -24,6 +23,7 @@ from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
 from unbraid.leakage import bias, probed
 from unbraid.method import Method
+from unbraid.probing.asking import own
 from unbraid.protocol import Protocol
 from unbraid.recipe import DataConfig
 from unbraid.report.evidence import Check, Evidence

@@ -5,8 +5,8 @@ from itertools import combinations
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from unbraid.probing.verdicts import is_claim
 from unbraid.report.markup import Content, cell, number, table, tag
-from unbraid.verdicts import is_claim
 
 Facts = Mapping[str, Any]
 Reports = Mapping[str, Facts]

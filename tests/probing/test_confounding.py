@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
-from unbraid.confounding import carrier, chi_square, confounded, cramers_v
+from unbraid.probing.confounding import carrier, chi_square, confounded, cramers_v
 from unbraid.world import WorldConfig
 from unbraid.world.plan import labels, plan
 from unbraid.world.store import outfit_of

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from unbraid.targets import RARE, Block, Floats, Rows, Target, shares
+from unbraid.probing.targets import RARE, Block, Floats, Rows, Target, shares
 
 HIDDEN, EPOCHS, PATIENCE, RATE, DECAY = 32, 60, 6, 5e-3, 1.0
 # Items in a batch, at least, and batches in an epoch, at most.

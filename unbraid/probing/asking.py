@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from unbraid.confounding import belongs, carrier
-from unbraid.nearest import Neighbours, never_itself
-from unbraid.probes import MOST_CLASSES, Question
+from unbraid.probing.confounding import belongs, carrier
+from unbraid.probing.nearest import Neighbours, never_itself
+from unbraid.probing.probes import MOST_CLASSES, Question
+from unbraid.probing.targets import Integers
 from unbraid.protocol import same
-from unbraid.targets import Integers
 
 # Columns of a label table that say nothing that a space could know, or repeat another.
 NO_LABEL = ("key", "frames", "split", "walk", "other_clothes", "same_activity", "cross_activity")

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unbraid.intervals import bootstrap
-from unbraid.probes import LEAST_PEOPLE
+from unbraid.probing.probes import LEAST_PEOPLE
+from unbraid.probing.targets import Floats, Integers
 from unbraid.protocol import Rule, same
-from unbraid.targets import Floats, Integers
 from unbraid.trials import guarded
 
 BLOCK = 512  # queries looked at together

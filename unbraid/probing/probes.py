@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unbraid.fitting import KINDS, Kind, fit
-from unbraid.targets import Floats, Integers, Rows, Single, Target, shares
+from unbraid.probing.fitting import KINDS, Kind, fit
+from unbraid.probing.targets import Floats, Integers, Rows, Single, Target, shares
 from unbraid.trials import DRAWS, guarded, interval, resampled
 
 Split = Literal["identity", "tracklet"]
@@ -82,7 +82,7 @@ def probe(
     all questions share halves of the people, so that everyone is tested by probes that never saw them.
 
     Columns, shares in 0..1:
-    label; probe: 'linear', 'mlp' or 'knn' (see `unbraid.fitting`); split;
+    label; probe: 'linear', 'mlp' or 'knn' (see `unbraid.probing.fitting`); split;
     metric: 'balanced accuracy', the mean over classes of the share of their items that are read right, where the
     likeliest class relative to its share in training is what is read; or 'r2' of measures;
     score with low, high: 95 % bootstrap interval over tested people, as wide as for one half of them, or that of the

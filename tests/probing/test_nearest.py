@@ -7,7 +7,7 @@ import torch
 
 from unbraid.evaluate import compare
 from unbraid.method import cosine
-from unbraid.nearest import Found, Neighbours, directions, never_itself
+from unbraid.probing.nearest import Found, Neighbours, directions, never_itself
 from unbraid.protocol import Protocol, same
 from unbraid.spaces import Embeddings, Spaces
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from unbraid.networks import train_networks
-from unbraid.targets import Block, Floats, Integers, Rows, Single, Target, losses, shares, standard
+from unbraid.probing.networks import train_networks
+from unbraid.probing.targets import Block, Floats, Integers, Rows, Single, Target, losses, shares, standard
 
 Kind = Literal["linear", "mlp", "knn"]
 KINDS: tuple[Kind, ...] = ("linear", "mlp", "knn")

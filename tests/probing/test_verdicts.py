@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from unbraid.verdicts import is_claim, percent, share, verdicts
+from unbraid.probing.verdicts import is_claim, percent, share, verdicts
 
 ROW = {
     "label": "camera",

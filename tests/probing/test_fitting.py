@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
-from unbraid import fitting
-from unbraid.fitting import KINDS, Kind, fit
-from unbraid.targets import Rows, Target, losses, shares, standard
+from unbraid.probing import fitting
+from unbraid.probing.fitting import KINDS, Kind, fit
+from unbraid.probing.targets import Rows, Target, losses, shares, standard
 
 
 def made(items: int, width: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Rows]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unbraid.targets import Floats, Integers
+from unbraid.probing.targets import Floats, Integers
 
 # Labels of the situation. One that is the same for all items of a person is tied to the person; any other label that
 # never changes, such as sex, is taken for one of the person.

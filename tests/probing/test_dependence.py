@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import kstest
 from sklearn.decomposition import PCA
 
-from unbraid.dependence import deals, dependence, drawn, hsic, linear_cka, principal_angles
+from unbraid.probing.dependence import deals, dependence, drawn, hsic, linear_cka, principal_angles
 from unbraid.spaces import Spaces
 
 Floats = NDArray[np.float64]

@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.preprocessing import StandardScaler
 
-from unbraid import fitting
-from unbraid.fitting import KINDS, Kind
-from unbraid.probes import LEAST_PEOPLE, Question, balanced, probe
+from unbraid.probing import fitting
+from unbraid.probing.fitting import KINDS, Kind
+from unbraid.probing.probes import LEAST_PEOPLE, Question, balanced, probe
 
 PEOPLE, TAKES = 60, 20
 WHO = pd.Series(np.char.add("p", np.repeat(np.arange(PEOPLE), TAKES).astype(str)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import hadamard
 from sklearn.metrics import mutual_info_score
 
-from unbraid.factors import _error, completeness, dci, disentanglement, factors, gap, mig, sap
+from unbraid.probing.factors import _error, completeness, dci, disentanglement, factors, gap, mig, sap
 from unbraid.spaces import Spaces
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""What embeddings give away: probes, neighbours, dependence and factors, behind the verb `leakage`."""
