@@ -1,5 +1,6 @@
 """Recipes survive JSON exactly, and every mistake in one is named."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import pytest
 
 from unbraid import recipe as module
 from unbraid.method import available
-from unbraid.recipe import DataConfig, OptimConfig, Recipe, available_recipes, differences, find_recipe
+from unbraid.recipe import LATER, DataConfig, OptimConfig, Recipe, available_recipes, differences, find_recipe
 
 RECIPES = [f"{method}:{name}" for method in [*available(), "tests.fifth"] for name in available_recipes(method)]
 TINY = "tests.fifth:tiny"
@@ -95,8 +96,16 @@ def test_a_recipe_from_before_a_field_existed_says_what_to_add() -> None:
 def test_fields_that_came_later_mean_what_runs_before_them_did() -> None:
     recipe = find_recipe("differ:world")
     values = json.loads(recipe.to_json())
-    del values["text"]["shuffled"]
-    assert Recipe.from_json(json.dumps(values)) == recipe
+    for name in LATER:
+        _, part, field = name.split(".")
+        del values[part][field]
+    old = json.dumps(values)
+    assert Recipe.from_json(old) == recipe
+    # what was told apart before keeps its name, what is new gets another one
+    assert recipe.digest == hashlib.sha256(old.encode()).hexdigest()[:12]
+    others = [replace(recipe, seed=1), replace(recipe, optim=replace(recipe.optim, decayed="layers"))]
+    assert len({recipe.digest, *(other.digest for other in others)}) == 3
+    assert find_recipe("differ:world_baseline").digest != recipe.digest
 
 
 def test_missing_field() -> None:

@@ -19,7 +19,7 @@ from unbraid.checkpoint import Progress, build, latest, load_method, open_run, s
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.sets.folder import read
 from unbraid.methods.dsanet import recipes as dsanet
-from unbraid.recipe import OptimConfig
+from unbraid.recipe import OptimConfig, find_recipe
 from unbraid.train import _optimizer, learning_rate, train
 
 REPOSITORY = Path(__file__).parents[1]
@@ -188,6 +188,24 @@ def test_factors_on_the_learning_rate() -> None:
     for name, parameter in method.named_parameters():
         wanted = (2.0 if "bias" in name else 1.0) * (10.0 if name.startswith("classify") else 1.0)
         assert factors[id(parameter)] == wanted
+
+
+def test_what_decays() -> None:
+    method = build(find_recipe("disenq:tiny"), {"identity": ("a", "b"), "camera": ("1", "2")})
+    optim = OptimConfig(weight_decay=0.1, decayed="layers")
+    groups = _optimizer(optim, method).param_groups
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    plain = {name for name, p in method.named_parameters() if p.requires_grad and decays[id(p)] == 0}
+    decayed = {name for name, p in method.named_parameters() if p.requires_grad and decays[id(p)] == 0.1}
+    assert len(plain) + len(decayed) == len(decays)
+    assert any("queries" in name for name in plain), "learned queries are no layer"
+    assert {name for name in plain | decayed if name.endswith("bias")} <= plain
+    norms = [name for name, m in method.named_modules() if isinstance(m, torch.nn.LayerNorm | torch.nn.BatchNorm1d)]
+    assert {f"{name}.weight" for name in norms} & decayed == set()
+    layers = [name for name, m in method.named_modules() if isinstance(m, torch.nn.Linear)]
+    assert {f"{name}.weight" for name in layers} & plain == set()
+    (everything,) = _optimizer(OptimConfig(weight_decay=0.1), method).param_groups
+    assert everything["weight_decay"] == 0.1
 
 
 def test_a_kill_while_a_checkpoint_is_replaced(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

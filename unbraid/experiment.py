@@ -94,14 +94,22 @@ class Job:
         return None if derived is None else replace(self, row=derived[0])
 
     @property
+    def compared(self) -> Recipe[Any] | None:
+        """The recipe that says how a derived row compares people."""
+        derived = self.evidence.derived.get(self.row)
+        return None if derived is None else find_recipe(f"{self.method}:{derived[1]}")
+
+    @property
     def key(self) -> dict[str, Any]:
         """What a finished run is recognised by; a changed recipe is another run."""
-        told = self.recipe.to_json() if self.recipe else self.row
-        if self.base is not None:
-            told += self.base.key["recipe"]
-        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-        world = self.setting.title(self.evidence.kind)
-        return {"method": self.method, "row": self.row, "seed": self.seed, "world": world, "recipe": digest}
+        digests = [recipe.digest for recipe in ((self.base or self).recipe, self.compared) if recipe]
+        return {
+            "method": self.method,
+            "row": self.row,
+            "seed": self.seed,
+            "world": self.setting.title(self.evidence.kind),
+            "recipe": "-".join(digests) or "none",
+        }
 
     @property
     def run(self) -> str:
@@ -134,11 +142,10 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     else:
         told = _trained(learned.recipe, people, place, out / learned.run)
         query, gallery = _extracted(out / learned.run, people)
-        if job.base is None:
+        if job.compared is None:
             made, similarity = told, load_method(folder).similarity
         else:
-            other = find_recipe(f"{job.method}:{evidence.derived[job.row][1]}")
-            similarity = build(other, open_run(out / learned.run).classes).similarity
+            similarity = build(job.compared, open_run(out / learned.run).classes).similarity
     folder.mkdir(parents=True, exist_ok=True)
     line = {**job.key, "run": job.run, "synthetic": True, **made}
     return line | scored(evidence, query, gallery, similarity, seed=job.seed, queries=folder / QUERIES)

@@ -1,6 +1,7 @@
 """Everything that decides a run, and nothing that does not (no paths, no device)."""
 
 import difflib
+import hashlib
 import importlib
 import inspect
 import json
@@ -14,7 +15,7 @@ C = TypeVar("C")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # fields that came when there were saved recipes already, and what runs without them did
-LATER: Mapping[str, Any] = {"recipe.text.shuffled": ()}
+LATER: Mapping[str, Any] = {"recipe.text.shuffled": (), "recipe.data.stride": 4, "recipe.optim.decayed": "all"}
 
 
 def _within(config: Any, limits: Mapping[str, tuple[float, float | None]]) -> None:
@@ -50,8 +51,11 @@ class DataConfig:
     pairs: str = ""
     """A label, such as 'walk', that the two tracklets of synchronised sensors share: K then counts pairs, and a batch
     has 2PK clips, two rows a pair with the same frames and changes. '' for single clips."""
-    draw: Literal["restricted", "random"] = "restricted"
-    """Frames of a training clip: one of each of T chunks in time order, or any T in any order."""
+    draw: Literal["restricted", "random", "strided"] = "restricted"
+    """Frames of a training clip: one of each of T chunks in time order, any T in any order, or every `stride`-th from
+    any start."""
+    stride: int = 4
+    """Frames from one to the next where they are drawn 'strided'."""
     flip: float = 0.5
     """Probability of a horizontal flip, shared by all frames of a clip."""
     erase: float = 0.5
@@ -78,7 +82,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _within(self, {"frames": (1, None), "height": (1, None), "width": (1, None), "identities": (2, None)})
         _within(self, {"clips": (1, None), "flip": (0, 1), "erase": (0, 1), "shift": (0, 1)})
-        _within(self, {"zoom": (0, 1), "longest": (1, None)})
+        _within(self, {"zoom": (0, 1), "longest": (1, None), "stride": (1, None)})
         if min(self.std) <= 0:
             raise ValueError(f"data.std = {self.std}: every channel must be above 0")
 
@@ -93,6 +97,9 @@ class OptimConfig:
     """Peak learning rate."""
     weight_decay: float = 5e-4
     """Weight decay."""
+    decayed: Literal["all", "layers"] = "all"
+    """What decays: every parameter, or the weights of layers alone, so that biases, normalisations and learned vectors
+    such as queries do not."""
     bias_rate: float = 1.0
     """Factor on the rate of parameters whose name contains 'bias'."""
     schedule: Literal["step", "cosine", "epoch_cosine"] = "step"
@@ -149,6 +156,19 @@ class Recipe(Generic[C]):
     def to_json(self) -> str:
         """The recipe as indented JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell recipes apart; later fields that hold what earlier runs did leave it."""
+        values = asdict(self)
+        for name, meaning in LATER.items():
+            _, *parts, last = name.split(".")
+            place = values
+            for part in parts:
+                place = place[part] or {}
+            if place.get(last) == meaning:
+                del place[last]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
 
     @staticmethod
     def from_json(text: str) -> "Recipe[Any]":

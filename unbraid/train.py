@@ -254,15 +254,20 @@ def _run(
 
 
 def _optimizer(optim: OptimConfig, method: Method) -> torch.optim.Optimizer:
-    """One group of parameters per factor on the learning rate."""
-    groups: dict[float, list[nn.Parameter]] = {}
+    """One group of parameters per factor on the learning rate and weight decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
             factor = optim.bias_rate if "bias" in name else 1.0
             for prefix, own in method.rates.items():
                 factor *= own if name.startswith(prefix) else 1.0
-            groups.setdefault(factor, []).append(parameter)
-    named = [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+            layer = name.endswith("weight") and parameter.ndim > 1
+            decay = optim.weight_decay if layer or optim.decayed == "all" else 0.0
+            groups.setdefault((factor, decay), []).append(parameter)
+    named = [
+        {"params": parameters, "factor": factor, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
+    ]
     if optim.name == "sgd":
         return torch.optim.SGD(named, lr=optim.lr, weight_decay=optim.weight_decay, momentum=0.9)
     kind = torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW

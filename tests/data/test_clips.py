@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unbraid.data.clips import all_frames, any_random, restricted_first, restricted_random
+from unbraid.data.clips import all_frames, any_random, restricted_first, restricted_random, strided_random
 
 Chunks = Literal["even", "stmn"]
 
@@ -152,6 +152,20 @@ def test_any_frames_in_any_order() -> None:
     counts = np.unique(drawn, axis=0, return_counts=True)[1]
     assert len(counts) == 24
     assert np.abs(counts - 500).max() < 109
+
+
+def test_every_fourth_frame_from_any_start() -> None:
+    generator = np.random.default_rng(0)
+    drawn = np.stack([strided_random(32, 8, generator) for _ in range(3000)])
+    assert (np.diff(drawn) == 4).all()
+    # 29 frames are spanned, so four starts, 750 times each; 5 standard deviations of a binomial are 119
+    counts = np.bincount(drawn[:, 0])
+    assert len(counts) == 4
+    assert np.abs(counts - 750).max() < 119
+    assert strided_random(29, 8, generator).tolist() == [0, 4, 8, 12, 16, 20, 24, 28]
+    # 28 are too few: the first frames of eight parts of three and a half
+    assert strided_random(28, 8, generator).tolist() == [0, 3, 7, 10, 14, 17, 21, 24]
+    assert strided_random(5, 3, generator, stride=2).tolist() == [0, 2, 4]
 
 
 def test_any_frames_of_a_short_tracklet_repeat() -> None:

@@ -36,6 +36,20 @@ def any_random(length: int, frames: int, generator: np.random.Generator) -> Indi
     return generator.choice(length, frames, replace=length < frames)
 
 
+def strided_random(length: int, frames: int, generator: np.random.Generator, *, stride: int = 4) -> Indices:
+    """T frame numbers, every `stride`-th from a random start; the first frames of T equal chunks when the tracklet is
+    too short for that.
+
+    Source: ABNet, by the authors of DisenQ, for 8 frames and stride 4; what they do with short clips is not known.
+    """
+    _check(length, frames)
+    last = length - (frames - 1) * stride
+    if last < 1:
+        return restricted_first(length, frames)
+    start = int(generator.integers(last))
+    return start + stride * np.arange(frames)
+
+
 def all_frames(
     length: int, frames: int, *, order: Literal["interleaved", "contiguous", "stmn", "whole"], longest: int = 720
 ) -> Indices:

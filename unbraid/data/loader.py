@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from unbraid.batch import MODALITIES, Batch, Clip, Text
 from unbraid.data.augment import augment
-from unbraid.data.clips import all_frames, any_random, restricted_first, restricted_random
+from unbraid.data.clips import all_frames, any_random, restricted_first, restricted_random, strided_random
 from unbraid.data.media import read_frames
 from unbraid.data.sampler import identity_batches, pair_batches
 from unbraid.recipe import DataConfig
@@ -127,10 +127,13 @@ class TrainingClips(Dataset[tuple[Tensor, int]]):
         drawn = place // 2 if self.config.pairs else place
         generator = np.random.default_rng((CLIPS, self.seed, step, drawn))
         tracklet = self.tracklets[number]
+        length, frames = len(tracklet), self.config.frames
         if self.config.draw == "random":
-            chosen = any_random(len(tracklet), self.config.frames, generator)
+            chosen = any_random(length, frames, generator)
+        elif self.config.draw == "strided":
+            chosen = strided_random(length, frames, generator, stride=self.config.stride)
         else:
-            chosen = restricted_random(len(tracklet), self.config.frames, generator, chunks=self.config.chunks)
+            chosen = restricted_random(length, frames, generator, chunks=self.config.chunks)
         clip = normalised(self.reader.read(tracklet, chosen.tolist()), self.config)
         return augment(clip, self.config, generator), number
 
