@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unbraid.cli.listing import WIDTH, facts_of, names, table, whole
-from unbraid.cli.output import parse, show
+from unbraid.cli.output import parse, show, verb_of
 
 if TYPE_CHECKING:
     from unbraid.data.benchmark import Benchmark
@@ -38,14 +38,9 @@ def run(arguments: Sequence[str]) -> None:
     """Parse the options and do it."""
     import tyro
 
-    if not arguments or arguments[0] in ("--help", "-h"):
-        print(USAGE)
+    verb, rest = verb_of("data", VERBS, USAGE, arguments)
+    if not verb:
         return
-    verb, rest = arguments[0], list(arguments[1:])
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"there is no `unbraid data {verb}`{hint} Use one of {', '.join(VERBS)}")
 
     def list_(name: tyro.conf.Positional[str] = "", json: bool = False) -> None:
         """List every benchmark with access, licence and protocols, or tell all about one.

@@ -1,11 +1,10 @@
 """Gait across sensors: walks of one's own, and the texts that gait methods retrieve from."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from unbraid.cli.output import parse, show
+from unbraid.cli.output import parse, show, verb_of
 
 USAGE = """usage: unbraid gait COMMAND ...
 
@@ -21,14 +20,9 @@ def run(arguments: Sequence[str]) -> None:
     """Parse the options and do it."""
     import tyro
 
-    if not arguments or arguments[0] in ("--help", "-h"):
-        print(USAGE)
+    verb, rest = verb_of("gait", VERBS, USAGE, arguments)
+    if not verb:
         return
-    verb, rest = arguments[0], list(arguments[1:])
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"there is no `unbraid gait {verb}`{hint} Use one of {', '.join(VERBS)}")
     if verb == "texts":
         from unbraid.cli.gait_texts import run as texts
 

@@ -1,5 +1,6 @@
 """How a command reads its options and says what it did."""
 
+import difflib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,22 @@ def parse(function: Callable[..., None], command: str, arguments: Sequence[str])
     import tyro
 
     tyro.cli(function, prog=f"unbraid {command}", args=list(arguments))
+
+
+def verb_of(command: str, verbs: Sequence[str], usage: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Which of a command's verbs is meant, and the options behind it; '' after the usage was printed for want of one.
+
+    Raises ValueError for another verb, naming the nearest.
+    """
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(usage)
+        return "", []
+    verb, *rest = arguments
+    if verb not in verbs:
+        near = difflib.get_close_matches(verb, verbs, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"there is no `unbraid {command} {verb}`{hint} Use one of {', '.join(verbs)}")
+    return verb, rest
 
 
 def show(values: Any, text: str, as_json: bool) -> None:
