@@ -104,6 +104,7 @@ def test_claims_about_some_queries_count_only_those(done: Path) -> None:
     view = tables[0]["view"].iloc[0]
     own = [t[(t["protocol"] == "camera-change@1") & (t["view"] == view)] for t in tables]
     full, half = ([np.average(t["right"], weights=t["weight"]) for t in own[start::2]] for start in (0, 1))
+    assert gain(lines, done, "full", "half", "camera-change@1", ("view", ("from above",))) == {}
     found = gain(lines, done, "full", "half", "camera-change@1", ("view", (view,)))
     assert found["rank_1_by_seed"] == pytest.approx([100 * (a - b) for a, b in zip(full, half, strict=True)])
 

@@ -48,4 +48,5 @@ def test_total_frames():
     gait = WorldConfig(
         train_identities=3, test_identities=2, conditions=("normal", "bag"), walking=1, tracklets=8, frames=5
     )
-    assert gait.total_frames == (3 + 2) * 3 * 8 * 5
+    # a test person has eight gallery tracklets and two queries in each condition
+    assert gait.total_frames == (3 * 3 * 8 + 2 * (8 + 2 * 2)) * 5

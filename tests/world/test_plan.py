@@ -108,6 +108,20 @@ def test_gait_sessions_hold_every_condition_from_every_side():
     assert {s.condition for s in plan(config) if s.split == "train"} == set(config.conditions)
 
 
+def test_a_small_gait_world_asks_from_some_sides():
+    config = named_world("gait/small").config
+    shots = plan(config)
+    asked = pd.DataFrame([(s.identity, s.condition, s.view) for s in shots if s.split == "query"])
+    assert (asked.groupby([0, 1]).size() == 3).all()
+    assert (asked.groupby([0, 1])[2].nunique() == 3).all()
+    # 800 sessions of three sides each, all sides alike
+    assert chisquare(asked[2].value_counts()).pvalue > 0.01
+    assert sum(s.split == "gallery" for s in shots) == 100 * 8
+    assert config.total_frames == 10 * len(shots)
+    more = plan(replace(config, queries=49, test_identities=1))
+    assert sum(s.split == "query" for s in more) == 8 * 8
+
+
 def test_a_leak_ties_the_camera_to_the_person():
     tied = [s for s in plan(WorldConfig(camera_leak=1.0)) if s.split == "train"]
     assert all(s.camera == s.place[1] % 6 for s in tied)

@@ -80,6 +80,8 @@ def gain(
         if sides[0] is not None and sides[1] is not None:
             both = sides[0].join(sides[1].add_suffix(" other"))
             tables[seed] = both if among is None else both[both[among[0]].isin(among[1])]
+    # recorded people may do other things than those asked for
+    tables = {seed: table for seed, table in tables.items() if len(table)}
     if not tables:
         return {}
     both = pd.concat(tables, names=["seed"])

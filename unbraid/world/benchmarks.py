@@ -41,6 +41,7 @@ KINDS = {
         walking=1.0,
         views=8,
         tracklets=8,
+        queries=8,
         frames=10,
         height=128,
         width=64,
@@ -86,4 +87,7 @@ def named_world(name: str) -> NamedWorld:
     )
     if size != "full" and kind != "gait":
         config = replace(config, height=128, width=64)
+    if size == "small" and kind == "gait":
+        # three of the eight views in each condition, drawn anew for everybody: less than half to extract
+        config = replace(config, queries=3)
     return NamedWorld(f"{START}{kind}/{size}/{role}", config)

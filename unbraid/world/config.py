@@ -44,7 +44,8 @@ class WorldConfig:
     tracklets: int = 8
     """Tracklets per outfit, or per condition."""
     queries: int = 2
-    """Of these, how many go to the query split (test people only). With conditions: see below."""
+    """Of these, how many go to the query split (test people only). With conditions: how many query tracklets a test
+    person has in each, at most `tracklets`."""
     frames: int = 8
     """Frames per tracklet."""
     frame_rate: float = 10.0
@@ -181,8 +182,10 @@ class WorldConfig:
     @property
     def total_frames(self) -> int:
         """Number of instants that are recorded in the whole world."""
-        train, test = self.sessions
-        return (self.train_identities * train + self.test_identities * test) * self.tracklets * self.frames
+        train, test = (sessions * self.tracklets for sessions in self.sessions)
+        if self.conditions:
+            test = self.tracklets + len(self.conditions) * min(self.queries, self.tracklets)
+        return (self.train_identities * train + self.test_identities * test) * self.frames
 
 
 def view_angle(config: WorldConfig, view: int) -> float:

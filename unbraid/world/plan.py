@@ -142,8 +142,11 @@ def _of_session(config: WorldConfig, group: int, number: int, session: int) -> l
     if config.conditions:
         condition = "normal" if session == 0 else config.conditions[session - 1]
     outfit = session if not config.conditions else int(condition == "clothing")
+    number_of = config.tracklets
+    if config.conditions and group == TEST and session > 0:
+        number_of = min(config.queries, config.tracklets)
     shots = []
-    for tracklet in range(config.tracklets):
+    for tracklet in range(number_of):
         split = _split(config, group, session, tracklet)
         asks = split == "query" and not config.conditions
         cameras, views = cycles[asks]
