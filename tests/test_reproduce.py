@@ -143,8 +143,9 @@ def test_pages_say_what_was_found(done: Path) -> None:
     assert "| chance |" in page
     assert all(says in page and says in (done / "pages" / "tiny" / "index.md").read_text() for says in verdicts)
     assert "by view of the query" in page
-    stored = json.loads((done / "pages" / "tiny" / f"{METHOD}.json").read_text())
-    assert len(stored["runs"]) == 8
+    assert json.loads((done / "pages" / "tiny" / f"{METHOD}.json").read_text()) == json.loads(json.dumps(found))
+    runs = (done / "pages" / "tiny" / f"{METHOD}.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in runs] == lines_of(done)
 
 
 def test_finished_runs_are_not_made_again(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,8 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     from unbraid.checkpoint import build, load_method, open_run
     from unbraid.data.sets.folder import read
+    from unbraid.leakage import probed
+    from unbraid.report.gather import join
 
     evidence, folder = job.evidence, out / job.run
     place = job.setting.render(evidence.kind, out)
@@ -147,18 +149,21 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         else:
             similarity = build(job.compared, open_run(out / learned.run).classes).similarity
     folder.mkdir(parents=True, exist_ok=True)
-    line = {**job.key, "run": job.run, "synthetic": True, **made}
-    return line | scored(evidence, query, gallery, similarity, seed=job.seed, queries=folder / QUERIES)
+    line = {**job.key, "run": job.run, "synthetic": True, **made, "probes": []}
+    line |= scored(evidence, query, gallery, similarity, seed=job.seed, queries=folder / QUERIES)
+    if job.base is None:
+        # features of a derived row are its base's, and so is what they give away
+        probes = probed(join(query, gallery), evidence.labels, seed=job.seed)
+        line["probes"] = json.loads(probes.to_json(orient="records"))
+    return line
 
 
 def scored(
     evidence: Evidence, query: Embeddings, gallery: Embeddings, similarity: Similarity, *, seed: int, queries: Path
 ) -> dict[str, Any]:
-    """All that evidence asks about embeddings; queries: file for the outcome of each query, protocol by protocol."""
+    """What searches find. queries: file for the outcome of each query, protocol by protocol."""
     from unbraid.data.protocols import named
     from unbraid.evaluate import evaluate
-    from unbraid.leakage import probed
-    from unbraid.report.gather import join
 
     first = named(evidence.protocols[0])
     line: dict[str, Any] = {"results": {}, "spaces": {}, "by": {}}
@@ -175,8 +180,7 @@ def scored(
         line["spaces"][space] = evaluate(query, gallery, first, space=space, seed=seed).as_dict()
     with replacing(queries) as unfinished:
         pd.concat(tables).to_parquet(unfinished, index=False)
-    probes = probed(join(query, gallery), evidence.labels, seed=seed)
-    return line | {"probes": json.loads(probes.to_json(orient="records"))}
+    return line
 
 
 def machine() -> dict[str, Any]:

@@ -19,7 +19,8 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, Any]]:
-    """Write METHOD.md and METHOD.json for every method that the lines of `reproduce` speak of, and index.md.
+    """Write METHOD.md, METHOD.json (what was found) and METHOD.jsonl (a line per run) for every method that lines of
+    `reproduce` speak of, and index.md.
 
     out: where the runs lie, for differences query by query. Returns what was found, by method (see `summary`).
     """
@@ -28,7 +29,8 @@ def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, A
     for method in dict.fromkeys(line["method"] for line in lines):
         own = [line for line in lines if line["method"] == method]
         found[method] = summary(method, own, out)
-        write_text(pages / f"{method}.json", json.dumps({**found[method], "runs": own}, indent=1) + "\n")
+        write_text(pages / f"{method}.json", json.dumps(found[method], indent=1) + "\n")
+        write_text(pages / f"{method}.jsonl", "".join(json.dumps(line) + "\n" for line in own))
         write_text(pages / f"{method}.md", page(found[method]) + "\n")
     write_text(pages / "index.md", index(list(found.values())) + "\n")
     return found

@@ -40,7 +40,7 @@ def page(found: Mapping[str, Any]) -> str:
         f"unbraid {m['unbraid']} ({(m['commit'] or m['sources'])[:12]})"
         for m in found["machines"]
     )
-    return "\n\n".join([*parts, f"{machines}. Every run stands in `{found['method']}.json`."])
+    return "\n\n".join([*parts, f"{machines}. Every run stands in `{found['method']}.jsonl`."])
 
 
 def index(methods: Sequence[Mapping[str, Any]]) -> str:
@@ -79,6 +79,8 @@ def _probes(found: Mapping[str, Any]) -> pd.DataFrame:
     rows = []
     for row in found["rows"]:
         cells = {}
+        if not any(any(probes) for probes in row["probes"].values()):
+            continue
         for label, probes in row["probes"].items():
             known = [probe for probe in probes if probe]
             chance = f" ({100 * np.mean([p['chance'] for p in known]):.0f})" if known else ""
