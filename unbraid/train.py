@@ -25,7 +25,7 @@ from unbraid.data.loader import SEVERAL, Schedule, TrainingClips, class_indices,
 from unbraid.data.pairs import paired
 from unbraid.files import write_text
 from unbraid.method import Method
-from unbraid.nn.backbones import load_pretrained
+from unbraid.nn.pretrained import load_pretrained
 from unbraid.progress import bar
 from unbraid.recipe import OptimConfig, Recipe, differences
 from unbraid.text.guidance import dictionary, fixed_texts, guidance

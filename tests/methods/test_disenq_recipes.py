@@ -19,8 +19,8 @@ from unbraid.methods.disenq import model, recipes
 from unbraid.methods.disenq.config import DisenqConfig
 from unbraid.methods.disenq.model import Disenq
 from unbraid.methods.disenq.released import load_instructblip
-from unbraid.nn.backbones import load_pretrained
 from unbraid.nn.blip_vision import BlipTower
+from unbraid.nn.pretrained import load_pretrained
 from unbraid.recipe import Recipe, available_recipes
 
 NAMES = available_recipes("disenq")
@@ -63,6 +63,9 @@ def test_what_differs_between_the_data_sets() -> None:
     assert replace(of("robust").config, text_dropout=0.0, query_noise=0.0) == of("ntu_ab").config
     assert of("robust").config.text_dropout == 0.5
     assert replace(of("world").config, text_dropout=0.0, query_noise=0.0) == of("world_paper").config
+    for clear, plain in (("world_clear", "world"), ("world_paper_clear", "world_paper")):
+        assert replace(of(clear), text=of(plain).text) == of(plain)
+    assert of("world_clear").text == of("world_paper_clear").text == recipes.CLEAR
 
 
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -84,7 +87,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("base", ["ntu_ab", "world"])
 def test_ablations_change_what_they_say_and_nothing_else(base: str) -> None:
-    assert {n.removeprefix(f"{base}_") for n in NAMES if n.startswith(f"{base}_")} - {"paper"} == set(ABLATIONS)
+    named = {n.removeprefix(f"{base}_") for n in NAMES if n.startswith(f"{base}_")}
+    assert named - {"paper", "clear", "paper_clear"} == set(ABLATIONS)
     for name, changes in ABLATIONS.items():
         recipe = of(f"{base}_{name}")
         assert recipe.config == replace(of(base).config, **changes), name

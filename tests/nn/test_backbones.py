@@ -6,7 +6,8 @@ import torch
 import torchvision
 from torch import nn
 
-from unbraid.nn.backbones import Trunk, load_pretrained, residual_trunk
+from unbraid.nn.backbones import Trunk, residual_trunk
+from unbraid.nn.pretrained import load_pretrained
 
 
 def on_meta(name: str) -> Trunk:

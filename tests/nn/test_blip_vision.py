@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import InstructBlipVisionConfig
 from transformers.models.instructblip.modeling_instructblip import InstructBlipVisionModel
 
-from unbraid.nn.backbones import load_pretrained
 from unbraid.nn.blip_vision import BlipTower, key_map
+from unbraid.nn.pretrained import load_pretrained
 
 SIZES = {"width": 32, "blocks": 2, "heads": 4, "inner": 48, "pixels": 28}
 

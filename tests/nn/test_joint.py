@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unbraid.nn.backbones import load_pretrained
 from unbraid.nn.joint import joint_tower
+from unbraid.nn.pretrained import load_pretrained
 from unbraid.nn.vision import HOME
 
 SMALL_CLIP = {

@@ -13,7 +13,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unbraid.nn.backbones import library_file, load_pretrained, residual_trunk
+from unbraid.nn.backbones import residual_trunk
+from unbraid.nn.pretrained import library_file, load_pretrained
 
 NAME = "test_resnet.r160_in1k"  # timm's smallest ResNet, with a deep stem and a classifier
 State = dict[str, Tensor]

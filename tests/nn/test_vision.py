@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from unbraid.nn import vision
-from unbraid.nn.backbones import load_pretrained
+from unbraid.nn.pretrained import load_pretrained
 from unbraid.nn.vision import OpenClipTower, VisionTower, small_transformer, vision_tower
 
 EVA = "eva02_large_patch14_clip_224"

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 
 from unbraid.data.media import read_frames
 from unbraid.data.sets.folder import read
+from unbraid.nn.joint import small_projection
 from unbraid.nn.vision import HOME, vision_tower
 from unbraid.recipe import IMAGENET_MEAN, IMAGENET_STD
 from unbraid.text.captions import read_captions
 from unbraid.text.encoders import open_encoder
-from unbraid.text.small import SHARED, image_projection
+from unbraid.text.small import SHARED
 from unbraid.world import WorldConfig, render
 
 # ten people in four outfits each
@@ -52,7 +53,7 @@ def test_strangers_find_the_texts_about_their_clothes(tmp_path: Path) -> None:
     texts = [said[t.key] for t in benchmark.query]
     vectors = open_encoder("world-clip")(texts).tokens[:, 0]
     assert vectors.shape == (PICTURES, SHARED)
-    best = (F.normalize(token @ image_projection().T, dim=1) @ F.normalize(vectors, dim=1).T).argmax(1)
+    best = (F.normalize(token @ small_projection().T, dim=1) @ F.normalize(vectors, dim=1).T).argmax(1)
     right = sum(texts[choice] == text for choice, text in zip(best.tolist(), texts, strict=True))
     # by chance 1 of 40; 6 or more by chance alone happen once in 2,200 times
     assert right >= 6

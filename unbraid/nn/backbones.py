@@ -1,32 +1,11 @@
-"""Residual trunks that return their last two stages, and the loading of pretrained weights."""
+"""Residual trunks that return their last two stages."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-
-class Pretrained(nn.Module):
-    """A network that can start from published weights.
-
-    library_name: the model whose weights fit, None when it starts as it was built.
-    """
-
-    library_name: str | None = None
-
-    def library_file(self) -> Path:
-        """The published weight file. Raises FileNotFoundError, saying how to supply it."""
-        return library_file(str(self.library_name))
-
-    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors of a weight file under this network's names; names that are not its own do no harm."""
-        return dict(state)
+from unbraid.nn.pretrained import Pretrained
 
 
 class Trunk(Pretrained):
@@ -166,88 +145,3 @@ def residual_trunk(name: str, *, pretrained: bool, inputs: int = 3) -> Trunk:
     if inputs != 3:
         raise ValueError(f"trunk {name!r} takes frames of 3 channels, not {inputs}; use a small one such as 'small-16'")
     return LibraryTrunk(name, pretrained=pretrained)
-
-
-def load_pretrained(network: nn.Module, file: Path | None = None) -> None:
-    """Fill every trunk of a network that asks for pretrained weights, from a file or the library's own.
-
-    file: safetensors, or a PyTorch file of plain tensors, with timm or torchvision names; a classifier is ignored.
-    Raises FileNotFoundError naming the missing file and how to supply it, ValueError when it does not fit.
-    """
-    trunks = [m for m in network.modules() if isinstance(m, Pretrained) and m.library_name]
-    if file is not None and not trunks:
-        raise ValueError(f"--weights {file} was given, but this recipe trains its trunk from scratch")
-    for trunk in trunks:
-        source = Path(file) if file is not None else trunk.library_file()
-        _fill(trunk, _tensors(source), source)
-
-
-def _tensors(source: Path) -> Mapping[str, Tensor]:
-    """The tensors of a weight file; of several (a folder or their index) each is read when it is asked for."""
-    if source.is_dir() or source.suffix == ".json":
-        # it builds on this module
-        from unbraid.nn.qformer_weights import WeightFiles
-
-        return WeightFiles(source)
-    return {name.removeprefix("module."): value for name, value in read_weights(source).items()}
-
-
-def library_file(name: str) -> Path:
-    """The cached or downloaded weight file of a timm model.
-
-    Raises FileNotFoundError, saying how to supply the file, when it is neither cached nor reachable.
-    """
-    import timm
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    config = timm.get_pretrained_cfg(name)
-    repository = config.hf_hub_id if config else None
-    if repository is None:
-        raise FileNotFoundError(f"timm has no weights for {name!r}; supply a file with --weights")
-    # timm names the repository without the tag when the tag is part of the name
-    repository = repository if "." in repository else f"timm/{name}"
-    try:
-        return Path(hf_hub_download(repository, "model.safetensors"))
-    except (OSError, HfHubHTTPError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"pretrained weights model.safetensors of {repository} are not cached and could not be fetched "
-            f"({type(error).__name__}). Download that file where there is a network and pass --weights FILE, "
-            f"or train from scratch with --config.no-pretrained"
-        ) from error
-
-
-def read_weights(file: Path) -> Mapping[str, Tensor]:
-    """The tensors of a weight file by name; nothing in it is executed.
-
-    file: safetensors, or a PyTorch file of plain tensors, also under 'state_dict' or 'model'.
-    Raises FileNotFoundError, or ValueError when it cannot be read or holds other things.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"no weight file {file}; pass --weights with a .safetensors or .pth file")
-    try:
-        if file.suffix == ".safetensors":
-            tensors: dict[str, Tensor] = load_file(file)
-            return tensors
-        state: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ValueError(f"{file} holds more than tensors and is refused; save its state_dict alone") from error
-    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{file} is not a readable weight file: {error}") from error
-    for name in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(name), dict):
-            state = state[name]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{file} does not hold a dictionary of tensors")
-    return state
-
-
-def _fill(trunk: Pretrained, state: Mapping[str, Tensor], source: Path) -> None:
-    named = trunk.renamed(state)
-    own = trunk.state_dict()
-    missing = [n for n in own if n not in named and not n.endswith("num_batches_tracked")]
-    wrong = [n for n in own if n in named and named[n].shape != own[n].shape]
-    if missing or wrong:
-        what = f"lacks {missing[0]!r} and {len(missing) - 1} more" if missing else f"has another shape for {wrong[0]!r}"
-        raise ValueError(f"{source} does not fit the trunk {trunk.library_name}: it {what}")
-    trunk.load_state_dict({n: named.get(n, own[n]) for n in own})

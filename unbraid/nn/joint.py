@@ -8,7 +8,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unbraid.nn.backbones import Pretrained
+from unbraid.nn.pretrained import Pretrained
 from unbraid.nn.vision import HOME, OPEN_CLIP, WORLD_CLIP, OpenClipTower, VisionTower, open_clip_file, vision_tower
 
 # of the library's own small CLIP
@@ -69,7 +69,7 @@ def joint_tower(name: str, *, pretrained: bool) -> JointTower:
     if name == WORLD_CLIP:
         small = JointTower(vision_tower(name, pretrained=pretrained), SMALL_JOINT)
         if pretrained:
-            small.project.load_state_dict({"weight": _small_projection()})
+            small.project.load_state_dict({"weight": small_projection()})
         return small
     if not name.startswith(OPEN_CLIP):
         raise ValueError(
@@ -85,7 +85,15 @@ def joint_tower(name: str, *, pretrained: bool) -> JointTower:
     return JointTower(tower, tower.joint)
 
 
-def _small_projection() -> Float[Tensor, "E D"]:
+def small_projection() -> Float[Tensor, "E D"]:
+    """The matrix that takes tokens of the library's own tower to the space shared with texts.
+
+    Raises FileNotFoundError where it is missing.
+
+    Example:
+        token = vision_tower("world-clip", pretrained=True)(frames)[:, 0]
+        alike = cosine(token @ small_projection().T, small_encoder()(texts).tokens[:, 0])
+    """
     file = HOME / "projection.safetensors"
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; reinstall the package, or train it: make world-clip")

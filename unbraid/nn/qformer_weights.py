@@ -3,19 +3,17 @@
 Every name is either kept, or dropped for a reason that is listed here, or an error.
 """
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from unbraid.nn.backbones import read_weights
+from unbraid.nn.pretrained import tensors_of
 from unbraid.nn.qformer import QFormer, QFormerConfig
 
 Layout = Literal["instructblip", "blip2", "lavis"]
@@ -62,57 +60,6 @@ class Loaded:
         )
 
 
-class WeightFiles(Mapping[str, Tensor]):
-    """The tensors of safetensors files by name, each read when it is asked for.
-
-    path: one file, the index of several (`model.safetensors.index.json`), or the folder of either.
-    Raises FileNotFoundError, or ValueError when a file cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            path = next((f for f in _of_folder(path) if f.is_file()), path / "model.safetensors")
-        if not path.is_file():
-            raise FileNotFoundError(f"no weight file {path}; expected a .safetensors file, its index or its folder")
-        if path.suffix == ".json":
-            try:
-                shards: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-            except (json.JSONDecodeError, KeyError) as error:
-                raise ValueError(f"{path} is no index of safetensors files: it has no 'weight_map'") from error
-            self._files = {name: path.parent / file for name, file in shards.items()}
-        else:
-            self._files = dict.fromkeys(_names(path), path)
-
-    def __getitem__(self, name: str) -> Tensor:
-        file = self._files[name]
-        if not file.is_file():
-            raise FileNotFoundError(f"the index names {file}, which is missing; copy it beside the others")
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                tensor: Tensor = tensors.get_tensor(name)
-        except SafetensorError as error:
-            raise ValueError(f"{name!r} cannot be read from {file}: {error}") from error
-        return tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
-def _of_folder(folder: Path) -> tuple[Path, ...]:
-    return folder / "model.safetensors", folder / "model.safetensors.index.json"
-
-
-def _names(file: Path) -> list[str]:
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            return list(tensors.keys())
-    except SafetensorError as error:
-        raise ValueError(f"{file} is not a readable safetensors file: {error}") from error
-
-
 def load_qformer(
     network: QFormer, source: Path | Mapping[str, Tensor], *, generator: torch.Generator | None = None
 ) -> Loaded:
@@ -128,11 +75,7 @@ def load_qformer(
     """
     where = str(source) if isinstance(source, Path) else "these weights"
     if isinstance(source, Path):
-        source = (
-            WeightFiles(source)
-            if source.is_dir() or source.suffix in (".safetensors", ".json")
-            else read_weights(source)
-        )
+        source = tensors_of(source)
     theirs = {name.removeprefix("module.").removeprefix("model."): name for name in source}
     if len(theirs) < len(source):
         raise ValueError(f"{where} name a tensor with and without the prefix 'model.' or 'module.'; remove one of them")

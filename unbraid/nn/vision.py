@@ -15,7 +15,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from unbraid.nn.backbones import Pretrained
+from unbraid.nn.pretrained import Pretrained
 
 WORLD_CLIP = "world-clip"
 OPEN_CLIP = "open_clip:"

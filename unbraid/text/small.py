@@ -135,17 +135,6 @@ def small_encoder(*, pooled: bool = True, device: str = "cpu", home: Path = HOME
     return SmallTextEncoder(tower.to(device), words, version=about["version"], pooled=pooled)
 
 
-def image_projection(home: Path = HOME) -> Float[Tensor, "E D"]:
-    """The matrix that takes class tokens of the image tower to the space shared with texts. Raises as `small_encoder`.
-
-    Example:
-        token = vision_tower("world-clip", pretrained=True)(frames)[:, 0]
-        alike = cosine(token @ image_projection().T, small_encoder()(texts).tokens[:, 0])
-    """
-    weight: Tensor = load_file(_file(home, "projection.safetensors"))["weight"]
-    return weight.float()
-
-
 def _file(home: Path, name: str) -> Path:
     if not (home / name).is_file():
         raise FileNotFoundError(f"{home / name} is missing; reinstall the package, or train it: make world-clip")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unbraid.methods.differ.model import Differ
-from unbraid.nn.backbones import read_weights
+from unbraid.nn.pretrained import read_weights
 from unbraid.nn.vision import VisionTower
 
 # their name -> ours; {last} is the number of the last block, which theirs keeps apart

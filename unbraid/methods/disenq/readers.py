@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from unbraid.batch import Text
 from unbraid.methods.disenq.config import DisenqConfig
-from unbraid.nn.backbones import Pretrained
 from unbraid.nn.blip_vision import INSTRUCTBLIP
+from unbraid.nn.pretrained import Pretrained
 from unbraid.nn.qformer import INITIAL_SPREAD, QFormer, QFormerConfig
 from unbraid.nn.qformer_weights import Loaded, load_qformer
 

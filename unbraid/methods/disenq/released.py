@@ -11,7 +11,8 @@ from torch import Tensor
 from unbraid.methods.disenq.model import Disenq
 from unbraid.methods.disenq.readers import QueryReader
 from unbraid.nn.blip_vision import BlipTower, LoadedTower
-from unbraid.nn.qformer_weights import Loaded, WeightFiles
+from unbraid.nn.pretrained import WeightFiles
+from unbraid.nn.qformer_weights import Loaded
 
 
 def load_instructblip(method: Disenq, source: Path | Mapping[str, Tensor]) -> tuple[LoadedTower, Loaded]:
