@@ -5,11 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from tests.methods.disenqs import ASPECTS, batch_of, made, other_text, same, shaken
 from unbraid.batch import Batch, Clip
-from unbraid.methods.disenq.readers import FrameMemory
 
 
 @pytest.mark.parametrize("reader", ["shared", "independent"])
@@ -145,23 +143,6 @@ def test_a_frozen_trunk_reads_a_remembered_frame_once() -> None:
     method.train()(replace(batch, clip=Clip.of(batch.clip.frames + 1)))
     assert seen[2:] == [16, 16]
     assert not any("memory" in name for name in method.state_dict())
-
-
-def test_memory_has_an_end() -> None:
-    asked: list[Tensor] = []
-
-    def trunk(frames: Tensor) -> Tensor:
-        asked.append(frames)
-        return frames.flatten(1)[:, None] * 2
-
-    frames = torch.randn(3, 1, 2, 2)
-    memory = FrameMemory(trunk, room=2 * 4 * 4)
-    for _ in range(3):
-        assert torch.equal(memory.read(frames), frames.flatten(1)[:, None] * 2)
-    # tokens of two frames of four numbers fit; the third is read each time; equal frames of a batch are read once
-    assert [len(one) for one in asked] == [3, 1, 1]
-    assert torch.equal(memory.read(torch.cat([frames, frames[2:]]))[2], frames[2].flatten()[None] * 2)
-    assert len(asked[-1]) == 1
 
 
 def test_memory_is_for_frozen_trunks() -> None:

@@ -32,6 +32,23 @@ def recorded(module: torch.nn.Module, found: dict[str, Any], name: str) -> None:
     module.register_forward_hook(lambda _module, given, out: found.update({name: out, f"{name}/in": given}))
 
 
+def test_clip_reads_a_remembered_frame_once() -> None:
+    plain, method = (small(patch_exchange=False, remembered=room) for room in (0, 1))
+    batch, seen = batch_of(method.config), list[int]()
+    method.streams.clip.register_forward_pre_hook(lambda _module, given: seen.append(len(given[0])))
+    for _ in range(2):
+        wanted, found = plain.train()(batch), method.train()(batch)
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value, rtol=0, atol=1e-5)
+    # 8 clips of 2 frames; recognition neither uses nor fills it
+    assert seen == [16]
+    method.eval().encode(batch.clip)
+    assert seen == [16, 16]
+    assert set(method.state_dict()) == set(plain.state_dict())
+    with pytest.raises(ValueError, match=r"remembered = 1 with patch_exchange = True; expected .* no exchange changes"):
+        small(remembered=1)
+
+
 # --- the paper's table of shapes ---
 
 

@@ -22,9 +22,10 @@ from unbraid.losses.orthogonality import orthogonality
 from unbraid.losses.precision import at_least_float32
 from unbraid.method import Method, cosine
 from unbraid.methods.disenq.config import APPEARANCE, IDENTITY, MOTION, DisenqConfig
-from unbraid.methods.disenq.readers import FrameMemory, PooledReader, QueryReader
+from unbraid.methods.disenq.readers import PooledReader, QueryReader
 from unbraid.methods.disenq.texts import TrainingTexts
 from unbraid.nn.blip_vision import INSTRUCTBLIP, BlipTower
+from unbraid.nn.frame_memory import FrameMemory
 from unbraid.nn.gate import Sharing, SimilarityGate, gallery_vectors, query_vectors
 from unbraid.nn.heads import NeckHead
 from unbraid.nn.temporal import TemporalAttention

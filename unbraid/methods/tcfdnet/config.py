@@ -38,6 +38,9 @@ class TcfdnetConfig:
     """d (stated): width of CLIP's shared space, and with it of texts and maps; 128 for 'world-clip'."""
     pixels: tuple[int, int] = (64, 64)
     """Height and width of a frame (stated); `data.height` and `data.width` must say the same."""
+    remembered: int = 0
+    """Mebibytes for CLIP's tokens of training frames, so that it reads each of them once; 0 is none. For frames that
+    stay as they are, hence without `patch_exchange`. Ours."""
     modalities: tuple[str, ...] = ("silhouette", "depth")
     """Kinds of sensor, each with texts of its own."""
     rounds: int = 8
@@ -187,5 +190,10 @@ class TcfdnetConfig:
                     f"regions of {self.exchange_cell} x {self.exchange_cell} pixels do not fill frames of "
                     f"{self.pixels[0]} x {self.pixels[1]}, or are fewer than exchange_most = {self.exchange_most}"
                 )
+        if self.remembered < 0 or (self.remembered and self.patch_exchange):
+            raise ValueError(
+                f"remembered = {self.remembered} with patch_exchange = {self.patch_exchange}; expected a number of "
+                f"mebibytes for frames that no exchange changes, or 0"
+            )
         if min(self.clip_std) <= 0:
             raise ValueError(f"clip_std = {self.clip_std}; every value must be above 0")

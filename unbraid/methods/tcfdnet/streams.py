@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from unbraid.methods.tcfdnet.config import TcfdnetConfig
 from unbraid.methods.tcfdnet.disentangle import UNKNOWN
 from unbraid.methods.tcfdnet.fusion import Adapter
+from unbraid.nn.frame_memory import FrameMemory
 from unbraid.nn.joint import joint_tower
 from unbraid.nn.parts import xavier
 from unbraid.nn.resnet9 import ResNet9
@@ -42,6 +43,7 @@ class Streams(nn.Module):
                 raise ValueError(
                     f"text_width = {config.text_width}, but {config.clip} meets texts in {self.clip.width} numbers"
                 )
+            self.memory = FrameMemory(self._read, room=config.remembered * 2**20) if config.remembered else None
             self.adapter = Adapter(config.text_width, config.adapter_hidden, residual=config.adapter_residual)
             # choosing texts sends no gradient back: without the other uses it would never learn
             self.adapter.requires_grad_(config.mf or not config.resnet)
@@ -77,10 +79,15 @@ class Streams(nn.Module):
         return self
 
     def _tokens(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N L D"]:
-        with torch.no_grad():
-            seen = self.clip((frames - self.mean) / self.std)
+        seen = self.memory.read(frames) if self.memory and self.training else self._read(frames)
         adapted: Tensor = self.adapter(seen)
         return adapted
+
+    def _read(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N L D"]:
+        """CLIP's own tokens."""
+        with torch.no_grad():
+            seen: Tensor = self.clip((frames - self.mean) / self.std)
+        return seen
 
     def _enlarged(self, tokens: Float[Tensor, "B L D"]) -> Float[Tensor, "B D h w"]:
         """CLIP's patches as a map of the size that the ResNet's would have; ours, for the ablation without it."""
