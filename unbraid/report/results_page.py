@@ -95,14 +95,16 @@ def _biases(found: Mapping[str, Any]) -> pd.DataFrame:
         cells = {
             label: f"{_spread(values['share'])} ({100 * np.mean(values['chance']):.0f})"
             for label, values in row["bias"].items()
+            # a protocol that leaves out the query's own camera says nothing about cameras
+            if max(values["chance"]) > 0
         }
         rows.append({"row": row["row"], **cells})
     return pd.DataFrame(rows)
 
 
 def _breakdowns(found: Mapping[str, Any]) -> Iterator[str]:
-    """Rank-1 by value of a label of the query, a table for every protocol and label."""
-    for name in found["protocols"]:
+    """Rank-1 by value of a label of the query, in the two protocols that matter most."""
+    for name in found["protocols"][:2]:
         for label in found["rows"][0]["by"].get(name, {}):
             yield f"Rank-1 in {name} by {label} of the query:"
             yield _markdown(

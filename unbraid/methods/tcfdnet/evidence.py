@@ -6,6 +6,7 @@ from unbraid.evidence import Claim, Evidence
 from unbraid.spaces import Embeddings
 
 CAMERA_IN_LIDAR, LIDAR_IN_CAMERA = "gait/silhouette-in-depth/all@1", "gait/depth-in-silhouette/all@1"
+CAMERA_ALONE, LIDAR_ALONE = "gait/silhouette-in-silhouette/all@1", "gait/depth-in-depth/all@1"
 SUSTECH = 'ablation on SUSTech1K called "LiDAR to camera" (which side probes is doubtful), rank-1, rows reconstructed'
 
 
@@ -24,7 +25,7 @@ EVIDENCE = Evidence(
     },
     headlines=("full", "two streams"),
     references={"mean images": _mean_images, "LDA": lda_embeddings},
-    protocols=(LIDAR_IN_CAMERA, CAMERA_IN_LIDAR),
+    protocols=(LIDAR_IN_CAMERA, CAMERA_IN_LIDAR, CAMERA_ALONE, LIDAR_ALONE),
     labels=("identity", "modality", "view", "condition", "sex"),
     by=("condition", "view"),
     claims=(
