@@ -1,6 +1,11 @@
 """Experiments on the built-in world, run for real on its smallest size with the method from outside."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +162,35 @@ def test_finished_runs_are_not_made_again(done: Path, monkeypatch: pytest.Monkey
     assert len(reproduce(done, methods=[METHOD], setting=TINY, seeds=[1, 2])) == 8
     assert len(reproduce(done, methods=[METHOD], setting=TINY, seeds=[2], rows=["half"])) == 1
     assert (done / RESULTS).read_bytes() == before
+
+
+POOL = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from unbraid.reproduce import _started
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_started) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 600).result()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is still there")
+def test_a_killed_experiment_leaves_nobody_working() -> None:
+    with subprocess.Popen([sys.executable, "-c", POOL], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        os.kill(child, 0)
+        parent.send_signal(signal.SIGKILL)
+    for _ in range(300):
+        time.sleep(0.1)
+        # a dead child of nobody may stay listed until somebody asks for its status
+        state = Path(f"/proc/{child}/stat")
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the child went on without its parent")
 
 
 def test_damaged_results_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

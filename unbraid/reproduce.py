@@ -5,10 +5,13 @@ by `report.results`.
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from unbraid.evidence import evidence_of, find_evidence
@@ -97,7 +100,7 @@ def _done(jobs: Sequence[Job], out: Path, processes: int) -> Iterator[dict[str, 
     if not jobs:
         return
     with ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_one_thread, max_tasks_per_child=1
+        processes, mp_context=get_context("spawn"), initializer=_started, max_tasks_per_child=1
     ) as pool:
         waiting = [pool.submit(run, job, out) for job in jobs]
         try:
@@ -107,9 +110,18 @@ def _done(jobs: Sequence[Job], out: Path, processes: int) -> Iterator[dict[str, 
             pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _started() -> None:
+    """One thread for computing; and an end when whoever asked was killed, instead of hours of work for nobody."""
     import cv2
     import torch
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
