@@ -134,7 +134,7 @@ def _probe(line: Mapping[str, Any], label: str) -> dict[str, Any] | None:
 
 def _checked(claim: Claim, lines: Lines, out: Path) -> dict[str, Any]:
     """What was found of a claim. It agrees or is contradicted where the interval leaves zero out and no seed says the
-    opposite; else it is undecided."""
+    opposite; else it is undecided. A single seed decides nothing."""
     told: dict[str, Any] = {"says": claim.says, "source": claim.source, "better": claim.better, "than": claim.than}
     if claim.label:
         pairs = [
@@ -150,9 +150,11 @@ def _checked(claim: Claim, lines: Lines, out: Path) -> dict[str, Any]:
         some = f" of {', '.join(claim.among[1])}" if claim.among else ""
         told["measure"] = f"rank-1 in {claim.protocol}{some}, points more"
     verdict = "undecided" if found else "not run"
-    if found and found[1] > 0 and min(each) > 0:
+    if len(each) == 1:
+        verdict = "one seed"
+    elif found and found[1] > 0 and min(each) > 0:
         verdict = "agrees"
-    if found and found[2] < 0 and max(each) < 0:
+    elif found and found[2] < 0 and max(each) < 0:
         verdict = "contradicts"
     return {**told, "found": found, "by_seed": each, "verdict": verdict}
 

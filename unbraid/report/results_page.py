@@ -47,7 +47,7 @@ def index(methods: Sequence[Mapping[str, Any]]) -> str:
     """The page of all claims. methods: summaries."""
     head = (
         f"# What the built-in world says\n\n{HEAD} `unbraid reproduce` makes these pages. A claim agrees or is "
-        "contradicted where the 95 % interval leaves zero out and no seed says the opposite."
+        "contradicted where the 95 % interval leaves zero out and no seed, of two at least, says the opposite."
     )
     tables = [
         _claims(one["claims"]).assign(method=f"[{one['method']}]({one['method']}.md)")
