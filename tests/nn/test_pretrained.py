@@ -1,7 +1,8 @@
 """Loading of pretrained weights: every layout that is accepted, and every refusal."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unbraid.nn.backbones import residual_trunk
-from unbraid.nn.pretrained import library_file, load_pretrained
+from unbraid.nn.pretrained import Pretrained, library_file, load_pretrained
 
 NAME = "test_resnet.r160_in1k"  # timm's smallest ResNet, with a deep stem and a classifier
 State = dict[str, Tensor]
@@ -161,3 +162,21 @@ def test_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trunk_without_library_weights() -> None:
     with pytest.raises(FileNotFoundError, match="timm has no weights for 'resnet50_mlp'; supply a file with --weights"):
         library_file("resnet50_mlp")
+
+
+def test_only_what_fits_is_read_from_a_large_model(tmp_path: Path) -> None:
+    class One(Pretrained):
+        def __init__(self) -> None:
+            super().__init__()
+            self.library_name, self.weight = "one", torch.nn.Parameter(torch.zeros(2))
+
+        def renamed(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {"weight": state["tower.weight"]}
+
+    save_file({"tower.weight": torch.ones(2)}, tmp_path / "1.safetensors")
+    # the language model's shard is not even there
+    shards = {"tower.weight": "1.safetensors", "language_model.weight": "2.safetensors"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    network = One()
+    load_pretrained(network, tmp_path)
+    assert network.weight.tolist() == [1.0, 1.0]

@@ -40,7 +40,9 @@ def load_pretrained(network: nn.Module, file: Path | None = None) -> None:
         raise ValueError(f"--weights {file} was given, but this recipe trains its trunk from scratch")
     for trunk in trunks:
         source = Path(file) if file is not None else trunk.library_file()
-        state = {name.removeprefix("module."): value for name, value in tensors_of(source).items()}
+        state = tensors_of(source)
+        if any(name.startswith("module.") for name in state):
+            state = {name.removeprefix("module."): value for name, value in state.items()}
         _fill(trunk, state, source)
 
 
