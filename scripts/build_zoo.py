@@ -14,6 +14,7 @@ from typing import Any
 
 from unbraid.checkpoint import latest, weights_hash
 from unbraid.evidence import evidence_of
+from unbraid.experiment import Job, Setting, key_of
 from unbraid.files import write_text
 from unbraid.reproduce import finished
 from unbraid.zoo import CARD, HOME, NUMBERS
@@ -112,8 +113,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+")
     options = parser.parse_args()
     for line in finished(options.runs):
-        first = next(iter(evidence_of(line["method"]).rows))
-        if line["row"] == first and line["seed"] == 1 and line["method"] in (options.methods or [line["method"]]):
+        evidence = evidence_of(line["method"])
+        first = Job(line["method"], next(iter(evidence.rows)), 1, Setting())
+        # neither other seeds nor other worlds, nor a recipe that has changed since
+        if key_of(line) == first.key and line["method"] in (options.methods or [line["method"]]):
             print(package(line, options.runs))
 
 

@@ -62,10 +62,10 @@ def test_asked_for_rows_get_all_asked_seeds_and_derived_ones_what_they_need() ->
 
 
 def test_runs_of_other_worlds_lie_elsewhere() -> None:
-    settings = (TINY, Setting(), Setting(part="dev"), Setting(motion=Path("walk.bvh")))
+    settings = (TINY, Setting(), Setting(part="dev"), Setting(motion=Path("walk.bvh")), Setting(motion=Path("run.bvh")))
     jobs = [Job(METHOD, "full", 1, setting) for setting in settings]
     assert len({job.run for job in jobs}) == len({json.dumps(job.key) for job in jobs}) == len(settings)
-    assert jobs[3].key["world"] == "world:clothes/small/final/recorded"
+    assert jobs[3].key["world"] == "world:clothes/small/final/walk"
 
 
 def test_scores_are_those_of_the_embeddings(done: Path) -> None:

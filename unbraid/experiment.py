@@ -37,7 +37,7 @@ MADE, QUERIES = "made.json", "queries.parquet"
 class Setting:
     """Which of the worlds of a kind. part: 'final' for reporting, 'dev' for choosing.
 
-    motion: a file of recorded motion, how people move instead of the procedural way.
+    motion: a file of recorded motion, how people move instead of the procedural way; its name becomes the world's.
     """
 
     size: Size = "small"
@@ -46,12 +46,14 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """For folders: 'small', 'small-dev', 'small-recorded'."""
-        return "-".join([self.size, *(["dev"] if self.part == "dev" else []), *(["recorded"] if self.motion else [])])
+        """For folders: 'small', 'small-dev', 'small-walks' with the motion of walks.bvh."""
+        return "-".join(
+            [self.size, *(["dev"] if self.part == "dev" else []), *([self.motion.stem] if self.motion else [])]
+        )
 
     def title(self, kind: str) -> str:
         """What results call the world of a kind."""
-        return f"world:{kind}/{self.size}/{self.part}{'/recorded' if self.motion else ''}"
+        return f"world:{kind}/{self.size}/{self.part}{f'/{self.motion.stem}' if self.motion else ''}"
 
     def render(self, kind: str, out: Path) -> Path:
         """The folder of the world of a kind, made on first use."""
