@@ -37,7 +37,7 @@ class Evidence:
     """An experiment on the built-in world.
 
     kind: of world, such as 'clothes'. rows: recipes of the method by title, the whole method first.
-    headlines: titles of the rows that get most seeds. sweeps: titles of those that get one.
+    headlines: titles of the rows that get most seeds. sweeps: titles of those that get one, where time allows.
     derived: by title, a row whose features are used and the recipe that says how to compare them instead.
     references: by title, features that no network learned, such as colours: the floor or the ceiling.
     protocols: names; the first is the one that matters. labels: what probes look for.

@@ -37,7 +37,7 @@ def reproduce(
 
     methods, rows: all that have evidence when none is named. setting: of the worlds; small ones for reporting where it
     is None. seeds: instead of 1 to 5 for headlines and 1 to 3 for other rows. Sweeps and what does not learn get the
-    first one alone, unless rows name them.
+    first one alone, unless rows name them; sweeps that no row names are made on full worlds only.
     jobs: processes, each with one thread.
     Raises KeyError for an unknown method or row and ValueError for a method without evidence.
     """
@@ -77,7 +77,7 @@ def planned(methods: Sequence[str], setting: Setting, rows: Sequence[str], seeds
             for row in rows or evidence.titles:
                 enough = len(seeds) or (HEADLINE_SEEDS if row in evidence.headlines else OTHER_SEEDS)
                 if not rows and row in (*evidence.sweeps, *evidence.references):
-                    enough = 1
+                    enough = 1 if row in evidence.references or setting.size == "full" else 0
                 if row in evidence.titles and number < enough:
                     job = Job(method, row, seed, setting)
                     plan += [job] if job.base is None else [job.base, job]

@@ -228,6 +228,17 @@ def test_reader_can_keep_nothing(tracklets: list[Tracklet], decoded: list[list[i
     assert not reader.kept
 
 
+def test_all_frames_of_a_strip_are_kept_since_all_are_decoded(tmp_path: Path, decoded: list[list[int]]) -> None:
+    frames = np.full((4, 8, 4, 3), 0, np.uint8) + (10 * np.arange(4, dtype=np.uint8))[:, None, None, None]
+    cv2.imwrite(str(tmp_path / "strip.png"), frames.reshape(32, 4, 3))
+    tracklet = Tracklet("strip", Strip(tmp_path / "strip.png", 4))
+    roomy, full = FrameReader(8, 4), FrameReader(8, 4, keep_bytes=0)
+    for reader in (roomy, full):
+        assert levels(reader.read(tracklet, [2])) == [2]
+        assert levels(reader.read(tracklet, [3, 0])) == [3, 0]
+    assert decoded == [[0, 1, 2, 3], [2], [3, 0]]
+
+
 def test_shrinking_averages_areas(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "x.png"), image[..., ::-1])

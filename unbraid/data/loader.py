@@ -18,7 +18,7 @@ from unbraid.data.clips import all_frames, any_random, restricted_first, restric
 from unbraid.data.media import read_frames
 from unbraid.data.sampler import identity_batches, pair_batches
 from unbraid.recipe import DataConfig
-from unbraid.tracklet import Tracklet
+from unbraid.tracklet import Strip, Tracklet
 
 # decoded frames kept per process; beyond it files are read again
 KEEP_BYTES = 1 << 30
@@ -49,6 +49,9 @@ class FrameReader:
         """Frames T H W C, C of 3, 4 or 1. Raises ValueError or FileNotFoundError naming the tracklet and the file."""
         wanted = [int(i) for i in indices]
         missing = [i for i in dict.fromkeys(wanted) if (tracklet.key, i) not in self.kept]
+        if missing and self.room > 0 and isinstance(tracklet.media, Strip):
+            # decoding one frame of a strip decodes all of them
+            missing = [i for i in range(len(tracklet)) if (tracklet.key, i) not in self.kept]
         fresh: dict[int, NDArray[np.uint8]] = {}
         if missing:
             try:
