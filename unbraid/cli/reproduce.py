@@ -25,7 +25,8 @@ def run(arguments: Sequence[str]) -> None:
 
         Recognition and leakage stand side by side, with intervals, chance, times, hardware and commit. Each claim of a
         paper that the world can test gets a line: claimed, found, agrees or not. The rows that claims rest on get five
-        seeds, other rows three; sweeps get one, at `full` or when named. The command can be stopped at any time; the same command goes on.
+        seeds, other rows three; sweeps get one, at `full` or when named. The command can be stopped at any time; the
+        same command goes on.
 
         `tiny` shows in minutes that everything runs, and its numbers mean nothing; `small` takes hours.
 
