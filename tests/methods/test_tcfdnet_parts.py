@@ -101,7 +101,7 @@ def test_fusion_has_no_part_that_nothing_reads() -> None:
 
 
 def test_spatial_weighting() -> None:
-    weigh, x = SpatialWeighting(4, 3, slope=0.1, bias=0.5), some(5, 4, 2, 3)
+    weigh, x = SpatialWeighting(4, 3, slope=0.1, even=False), some(5, 4, 2, 3)
     found = weigh(x)
     assert found.shape == (5, 1, 2, 3)
     first, norm, _, last = weigh.layers
@@ -109,9 +109,17 @@ def test_spatial_weighting() -> None:
     mean, spread = inner.mean((0, 2, 3), keepdim=True), inner.var((0, 2, 3), unbiased=False, keepdim=True)
     normal = (inner - mean) / (spread + norm.eps).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
     bent = torch.where(normal > 0, normal, 0.1 * normal)
-    expected = torch.einsum("behw,e->bhw", bent, last.weight[0, :, 0, 0]) + 0.5
+    expected = torch.einsum("behw,e->bhw", bent, last.weight[0, :, 0, 0])
     torch.testing.assert_close(found[:, 0], expected)
     assert float(found.detach().min()) < 0 or float(found.detach().max()) > 1, "no sigmoid bounds it"
+
+
+def test_even_weighting_changes_nothing_at_first_and_learns() -> None:
+    weigh, x = SpatialWeighting(4, 3, slope=0.1, even=True), some(5, 4, 2, 3)
+    found = weigh(x)
+    assert torch.equal(found, torch.ones(5, 1, 2, 3))
+    (found * some(5, 1, 2, 3, seed=1)).sum().backward()
+    assert bool(weigh.layers[3].weight.grad.any())
 
 
 # --- the dictionary ---
@@ -243,7 +251,7 @@ def test_a_map_of_zeros_is_finite() -> None:
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("size", [(4, 4), (5, 3)])
 def test_feature_selection(kind, size: tuple[int, int]) -> None:
-    select, x = FeatureSelection(6, size, hidden=3, slope=0.1, kind=kind), some(2, 6, *size)
+    select, x = FeatureSelection(6, size, hidden=3, slope=0.1, kind=kind, even=False), some(2, 6, *size)
     found = select(x).detach().numpy()
     reduced = F.conv2d(x, select.reduce.weight, select.reduce.bias, stride=2, padding=1)
     assert tuple(reduced.shape[2:]) == ((size[0] + 1) // 2, (size[1] + 1) // 2)
@@ -256,6 +264,15 @@ def test_feature_selection(kind, size: tuple[int, int]) -> None:
         mixed = np.array([sum(kernel[k] * padded[c + k] for k in range(3)) + bias for c in range(6)])
         expected = 1 / (1 + np.exp(-mixed)) if kind == "sigmoid" else 6 * np.exp(mixed) / np.exp(mixed).sum()
         np.testing.assert_allclose(found[row], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("sigmoid", 0.5), ("softmax", 1.0)])
+def test_even_selection_weighs_channels_alike_at_first_and_learns(kind, value: float) -> None:
+    select, x = FeatureSelection(6, (4, 4), hidden=3, slope=0.1, kind=kind, even=True), some(2, 6, 4, 4)
+    found = select(x)
+    assert torch.equal(found, torch.full((2, 6), value))
+    (found * some(2, 6, seed=1)).sum().backward()
+    assert bool(select.narrow[2].weight.grad.any())
 
 
 # --- patch exchange ---

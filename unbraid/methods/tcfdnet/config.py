@@ -82,8 +82,9 @@ class TcfdnetConfig:
     does not enter; the authors' code of a sibling added."""
     weighting_hidden: int = 128
     """Channels between the two convolutions of the spatial weighting. Unknown; a quarter of d."""
-    weighting_bias: float = 0.0
-    """First value of the weighting's last bias. Unknown; 0 as everywhere, with 1 all places start alike."""
+    even_start: bool = False
+    """Weights of places start at 1 and those of channels equal. False is Xavier's start as of all layers, in which both
+    are drawn at random, differently for each sensor. Unknown."""
     slope: float = 0.02
     """Slope of LeakyReLU below 0. Unknown; a habit of the authors."""
     temperature: float = 1.0

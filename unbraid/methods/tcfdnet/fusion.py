@@ -85,16 +85,22 @@ class MultiGrainedFusion(nn.Module):
 
 
 class SpatialWeighting(nn.Module):
-    """How much each place of a map counts, of either sign. Source: TCFDNet eq. (10), without a last sigmoid."""
+    """How much each place of a map counts, of either sign.
 
-    def __init__(self, width: int, hidden: int, *, slope: float, bias: float) -> None:
+    even: at first every place counts 1.
+    Source: TCFDNet eq. (10), without a last sigmoid; `even` is not in the paper.
+    """
+
+    def __init__(self, width: int, hidden: int, *, slope: float, even: bool) -> None:
         super().__init__()
         last = nn.Conv2d(hidden, 1, 1)
         self.layers = nn.Sequential(
             nn.Conv2d(width, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.LeakyReLU(slope), last
         )
         xavier(self.layers)
-        nn.init.constant_(last.bias, bias)  # type: ignore[arg-type]  # it has one
+        if even and last.bias is not None:
+            nn.init.zeros_(last.weight)
+            nn.init.ones_(last.bias)
 
     def forward(self, x: Float[Tensor, "B D h w"]) -> Float[Tensor, "B 1 h w"]:
         weights: Tensor = self.layers(x)

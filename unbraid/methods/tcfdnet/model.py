@@ -66,9 +66,7 @@ class Tcfdnet(Method):
         if config.mf:
             self.fuse = MultiGrainedFusion(width, layers=config.layers, heads=config.heads, residual=config.mf_residual)
         if config.sw:
-            self.weigh = SpatialWeighting(
-                width, config.weighting_hidden, slope=config.slope, bias=config.weighting_bias
-            )
+            self.weigh = SpatialWeighting(width, config.weighting_hidden, slope=config.slope, even=config.even_start)
         if config.tfd:
             adapter = Adapter(width, config.adapter_hidden, residual=config.adapter_residual)
             self.memory = TextMemory(config.modalities, config.texts, width, adapter, learned=config.gmtd == "learned")
@@ -77,7 +75,12 @@ class Tcfdnet(Method):
             )
         if config.fse:
             self.select = FeatureSelection(
-                width, config.map_size, hidden=config.selection_hidden, slope=config.slope, kind=config.selection
+                width,
+                config.map_size,
+                hidden=config.selection_hidden,
+                slope=config.slope,
+                kind=config.selection,
+                even=config.even_start,
             )
         self.pool = HorizontalPooling(config.bins)
         self.part = SeparateLinear(self.pool.parts, width, config.out_width)
