@@ -12,10 +12,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from unbraid.checkpoint import latest, weights_hash
 from unbraid.evidence import evidence_of
 from unbraid.experiment import Job, Setting, key_of
-from unbraid.files import write_text
+from unbraid.files import read_tensors, write_tensors, write_text
 from unbraid.reproduce import finished
 from unbraid.zoo import CARD, HOME, NUMBERS
 
@@ -35,7 +38,7 @@ def package(line: dict[str, Any], runs: Path) -> Path:
     goal.mkdir(parents=True)
     for name in ("recipe.json", "classes.json", "origin.json"):
         shutil.copyfile(run / name, home / name)
-    shutil.copyfile(checkpoint / "weights.safetensors", goal / "weights.safetensors")
+    write_tensors(goal / "weights.safetensors", _short(read_tensors(checkpoint / "weights.safetensors")))
     progress = json.loads((checkpoint / "progress.json").read_text(encoding="utf-8"))
     write_text(goal / "progress.json", json.dumps({**progress, "groups": []}, indent=2) + "\n")
     size = (goal / "weights.safetensors").stat().st_size
@@ -100,6 +103,13 @@ Balanced accuracy of probes on people they were not trained on, R2 for measures;
 |---|---|---|---|---|
 {chr(10).join(leaks)}
 """
+
+
+def _short(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """In half precision what that holds without loss, such as frozen towers; the rest as it is."""
+    halves = {name: value.half() for name, value in tensors.items() if value.dtype == torch.float32}
+    same = [name for name, half in halves.items() if torch.equal(half.float(), tensors[name])]
+    return tensors | {name: halves[name] for name in same}
 
 
 def _percent(value: float | None) -> str:
