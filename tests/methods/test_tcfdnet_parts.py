@@ -77,6 +77,7 @@ def test_cross_attention_by_hand() -> None:
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_fusion(layers: int, residual: bool) -> None:
     fusion = MultiGrainedFusion(8, layers=layers, heads=2, residual=residual)
+    torch.nn.init.normal_(fusion.out.weight)
     tokens, local = some(2, 5, 8), some(2, 8, 3, 4, seed=1)
     g, f, total = tokens, local.flatten(2).transpose(1, 2), 0
     for number in range(layers):
@@ -87,8 +88,13 @@ def test_fusion(layers: int, residual: bool) -> None:
         f = new_f + f if residual else new_f
         total = total + f
     flat = F.layer_norm(total, (8,), fusion.norm.weight, fusion.norm.bias) @ fusion.out.weight.T + fusion.out.bias
-    expected = torch.stack([flat[:, cell] for cell in range(12)], 2).view(2, 8, 3, 4)
+    expected = torch.stack([flat[:, cell] for cell in range(12)], 2).view(2, 8, 3, 4) + (local if residual else 0)
     torch.testing.assert_close(fusion(tokens, local), expected)
+
+
+def test_a_residual_fusion_adds_nothing_at_first() -> None:
+    local = some(2, 8, 3, 4)
+    assert torch.equal(MultiGrainedFusion(8, layers=2, heads=2, residual=True)(some(2, 5, 8), local), local)
 
 
 def test_fusion_has_no_part_that_nothing_reads() -> None:

@@ -78,8 +78,9 @@ class TcfdnetConfig:
     heads: int = 8
     """H, attention heads of the fusion. Unknown; a habit of the authors."""
     mf_residual: bool = False
-    """Each layer of the fusion adds to what it got. False is the formula as written, in which the local map asks but
-    does not enter; the authors' code of a sibling added."""
+    """Each layer of the fusion adds to what it got, and the fusion to the local map, nothing at first. False is the
+    formula as written, in which the local map asks but does not enter, and normalising every cell makes empty ones as
+    strong as others; the authors' code of a sibling added."""
     weighting_hidden: int = 128
     """Channels between the two convolutions of the spatial weighting. Unknown; a quarter of d."""
     even_start: bool = False
@@ -100,7 +101,8 @@ class TcfdnetConfig:
     """d' of the feature selection. Unknown, far below d (stated)."""
     selection: Literal["sigmoid", "softmax"] = "sigmoid"
     """How channels are weighted: the equation's sign is that of a sigmoid, the text says softmax; that is multiplied
-    by d here, since features would otherwise shrink by as much."""
+    by d here, since features would otherwise shrink by as much. Sigmoids can all be driven to 0 by the triplet term,
+    which starts at large distances, and nothing is learned then; in short runs that is what happens."""
     bins: tuple[int, ...] = (16,)
     """Horizontal strips, their numbers by pyramid level. Unknown; OpenGait's usual."""
     out_width: int = 256

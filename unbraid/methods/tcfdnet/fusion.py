@@ -53,7 +53,7 @@ class CrossAttention(nn.Module):
 class MultiGrainedFusion(nn.Module):
     """Tokens and local map ask each other, layer by layer; the sum over layers of what the map got is the result.
 
-    residual: each layer adds to what it got.
+    residual: each layer adds to what it got, and so does the whole, which adds nothing at first.
     Of the last layer only the map's side exists: nothing would read the other.
     Source: TCFDNet eqs. (5) to (9).
     """
@@ -66,6 +66,8 @@ class MultiGrainedFusion(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
         xavier(self)
+        if residual:
+            nn.init.zeros_(self.out.weight)
 
     def forward(self, tokens: Float[Tensor, "B L D"], local: Float[Tensor, "B D h w"]) -> Float[Tensor, "B D h w"]:
         cells = local.flatten(2).mT
@@ -81,7 +83,7 @@ class MultiGrainedFusion(nn.Module):
             found.append(cells)
         fused: Tensor = self.out(self.norm(sum(found[1:], found[0])))
         placed: Tensor = fused.mT.unflatten(2, local.shape[2:])
-        return placed
+        return local + placed if self.residual else placed
 
 
 class SpatialWeighting(nn.Module):
