@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.interrupted import whole_and_resumed
 from unbraid import train as module
-from unbraid.checkpoint import latest, load_method, open_run
+from unbraid.checkpoint import load_method, open_run
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.sets.folder import read
 from unbraid.extract import extract
-from unbraid.files import read_tensors
 from unbraid.methods.differ.recipes import tiny
 from unbraid.text.bank import TextBank
 from unbraid.text.guidance import guidance
@@ -35,24 +35,10 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the ramp counts steps in a buffer, the batches follow from seed and step
-    benchmark, recipe = read(people), replace(tiny(), epochs=2)
-    bank = bank_of(benchmark)
-    whole = module.train(recipe, benchmark, tmp_path / "whole", device="cpu", bank=bank)
-    advance = module._advance
-
-    def stop(progress: module.Progress, length: int) -> module.Progress:
-        if progress.step == 2:
-            raise RuntimeError("power cut")
-        return advance(progress, length)
-
-    monkeypatch.setattr(module, "_advance", stop)
-    with pytest.raises(RuntimeError, match="power cut"):
-        module.train(recipe, benchmark, tmp_path / "cut", device="cpu", bank=bank, checkpoint_minutes=0)
-    monkeypatch.setattr(module, "_advance", advance)
-    cut = module.train(recipe, benchmark, tmp_path / "cut", device="cpu", bank=bank, resume=True)
-    ends = [read_tensors(Path(str(latest(run))) / "weights.safetensors") for run in (whole, cut)]
-    assert int(ends[0]["steps"]) > 3
-    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+    benchmark = read(people)
+    whole, resumed = whole_and_resumed(replace(tiny(), epochs=2), benchmark, bank_of(benchmark), tmp_path, monkeypatch)
+    assert int(whole["steps"]) > 3
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 def test_missing_texts_are_refused_or_masked(people: Path, tmp_path: Path) -> None:

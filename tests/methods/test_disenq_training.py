@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.interrupted import whole_and_resumed
 from unbraid import train as module
-from unbraid.checkpoint import latest, load_method
+from unbraid.checkpoint import load_method
 from unbraid.cli import main
 from unbraid.data.benchmark import Benchmark
 from unbraid.data.protocols import CAMERA_CHANGE, PLAIN
 from unbraid.data.sets.folder import read
 from unbraid.evaluate import evaluate
 from unbraid.extract import extract_run
-from unbraid.files import read_tensors
 from unbraid.method import cosine
 from unbraid.methods.disenq.model import Disenq
 from unbraid.methods.disenq.recipes import tiny
@@ -166,24 +166,10 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # running averages and the growth of a term are part of a checkpoint, text dropout follows from seed and step
-    benchmark, recipe = read(people), tiny()
-    bank = bank_of(benchmark)
-    whole = module.train(recipe, benchmark, tmp_path / "whole", device="cpu", bank=bank)
-    advance = module._advance
-
-    def stop(progress: module.Progress, length: int) -> module.Progress:
-        if progress.step == 2:
-            raise RuntimeError("power cut")
-        return advance(progress, length)
-
-    monkeypatch.setattr(module, "_advance", stop)
-    with pytest.raises(RuntimeError, match="power cut"):
-        module.train(recipe, benchmark, tmp_path / "cut", device="cpu", bank=bank, checkpoint_minutes=0)
-    monkeypatch.setattr(module, "_advance", advance)
-    cut = module.train(recipe, benchmark, tmp_path / "cut", device="cpu", bank=bank, resume=True)
-    ends = [read_tensors(Path(str(latest(run))) / "weights.safetensors") for run in (whole, cut)]
-    assert int(ends[0]["steps"]) == int(ends[0]["texts.average.count"].sum()) / 4 > 3
-    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+    benchmark = read(people)
+    whole, resumed = whole_and_resumed(tiny(), benchmark, bank_of(benchmark), tmp_path, monkeypatch)
+    assert int(whole["steps"]) == int(whole["texts.average.count"].sum()) / 4 > 3
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 def test_missing_texts_are_masked(people: Path, tmp_path: Path) -> None:
