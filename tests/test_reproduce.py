@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,7 +149,10 @@ def test_pages_say_what_was_found(done: Path) -> None:
     page = (done / "pages" / "tiny" / f"{METHOD}.md").read_text()
     assert "Synthetic people" in page
     assert "| chance |" in page
-    assert all(says in page and says in (done / "pages" / "tiny" / "index.md").read_text() for says in verdicts)
+    index = (done / "pages" / "tiny" / "index.md").read_text()
+    assert all(says in page and says in index for says in verdicts)
+    assert "](claims.png)" in index
+    assert cv2.imread(str(done / "pages" / "tiny" / "claims.png")) is not None
     assert "by view of the query" in page
     assert json.loads((done / "pages" / "tiny" / f"{METHOD}.json").read_text()) == json.loads(json.dumps(found))
     runs = (done / "pages" / "tiny" / f"{METHOD}.jsonl").read_text().splitlines()

@@ -13,14 +13,14 @@ from unbraid.evidence import Claim, Evidence, evidence_of
 from unbraid.experiment import QUERIES
 from unbraid.files import write_text
 from unbraid.intervals import bootstrap
-from unbraid.report.results_page import index, page
+from unbraid.report.results_page import CLAIMS, claims_picture, index, page
 
 Lines = Sequence[Mapping[str, Any]]
 
 
 def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, Any]]:
     """Write METHOD.md, METHOD.json (what was found) and METHOD.jsonl (a line per run) for every method that lines of
-    `reproduce` speak of, and index.md.
+    `reproduce` speak of, index.md and claims.png.
 
     out: where the runs lie, for differences query by query. Returns what was found, by method (see `summary`).
     """
@@ -33,6 +33,9 @@ def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, A
         write_text(pages / f"{method}.jsonl", "".join(json.dumps(line) + "\n" for line in own))
         write_text(pages / f"{method}.md", page(found[method]) + "\n")
     write_text(pages / "index.md", index(list(found.values())) + "\n")
+    picture = claims_picture(list(found.values()))
+    if picture:
+        (pages / CLAIMS).write_bytes(picture.png)
     return found
 
 

@@ -6,6 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unbraid.viz.effects import Effect, Verdict, effects
+from unbraid.viz.style import Picture
+
+CLAIMS = "claims.png"
+VERDICTS: dict[str, Verdict] = {"agrees": "agrees", "contradicts": "contradicts"}
 HEAD = "**Synthetic people; nothing here says anything about real ones.**"
 
 
@@ -56,8 +61,30 @@ def index(methods: Sequence[Mapping[str, Any]]) -> str:
     ]
     if not tables:
         return head
-    table = pd.concat(tables)
-    return f"{head}\n\n{_markdown(table[['method', *[name for name in table if name != 'method']]])}"
+    table = _markdown(pd.concat(tables)[["method", *tables[0].columns.drop("method")]])
+    picture = claims_picture(methods)
+    shown = f"\n\n![{picture.alt}]({CLAIMS})\n\n*{picture.caption}*" if picture else ""
+    return f"{head}{shown}\n\n{table}"
+
+
+def claims_picture(methods: Sequence[Mapping[str, Any]]) -> Picture | None:
+    """All claims with an interval at a glance; None where there is none yet. methods: summaries."""
+    found = [
+        Effect(
+            group=one["method"],
+            says=claim["says"],
+            value=claim["found"][0],
+            low=claim["found"][1],
+            high=claim["found"][2],
+            each=tuple(claim["by_seed"]),
+            verdict=VERDICTS.get(claim["verdict"], "open"),
+        )
+        for one in methods
+        for claim in one["claims"]
+        if claim["found"]
+    ]
+    about = ["SYNTHETIC people. Points of rank-1, or of what a probe reads. open: undecided, or one seed."]
+    return effects(found, title="Claims on the built-in world", about=about) if found else None
 
 
 def _results(found: Mapping[str, Any]) -> pd.DataFrame:

@@ -38,6 +38,7 @@ EVIDENCE = Evidence(
     },
     headlines=("full", "baseline"),
     sweeps=(
+        "silhouettes alone",
         "colours alone",
         "colours alone, baseline",
         "plain cosines, full reversal",
