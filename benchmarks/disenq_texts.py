@@ -1,6 +1,7 @@
 """What DisenQ owes to its texts: training people named and test people found, with the clips' texts and without.
 
-    unbraid reproduce --out OUT --methods disenq --seeds 1
+    unbraid reproduce --out OUT --methods disenq --seeds 1 --rows full "no disentanglement" "preset paper" \\
+        "clear texts" "clear texts, preset paper"
     python benchmarks/disenq_texts.py --runs OUT
 
 Reads the runs that the first command made. Texts averaged over a person are the same for all clips of that person, so a

@@ -8,6 +8,7 @@ is taken, seed 1, and becomes unbraid/zoo/METHOD/world.
 
 import argparse
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 from unbraid.checkpoint import latest, weights_hash
 from unbraid.evidence import evidence_of
 from unbraid.experiment import Job, Setting, key_of
-from unbraid.files import read_tensors, write_tensors, write_text
+from unbraid.files import read_tensors, replacing_folder, write_tensors, write_text
 from unbraid.reproduce import finished
 from unbraid.zoo import CARD, HOME, NUMBERS
 
@@ -33,36 +34,41 @@ def package(line: dict[str, Any], runs: Path) -> Path:
     if checkpoint is None:
         raise FileNotFoundError(f"{run} has no checkpoint; run `unbraid reproduce` again")
     home: Path = HOME / line["method"] / NAME
-    shutil.rmtree(home, ignore_errors=True)
-    goal = home / "checkpoints" / checkpoint.name
-    goal.mkdir(parents=True)
-    for name in ("recipe.json", "classes.json", "origin.json"):
-        shutil.copyfile(run / name, home / name)
-    write_tensors(goal / "weights.safetensors", _short(read_tensors(checkpoint / "weights.safetensors")))
-    progress = json.loads((checkpoint / "progress.json").read_text(encoding="utf-8"))
-    write_text(goal / "progress.json", json.dumps({**progress, "groups": []}, indent=2) + "\n")
-    size = (goal / "weights.safetensors").stat().st_size
-    if size > LIMIT:
-        raise ValueError(f"{line['method']}: {size} bytes of weights, more than {LIMIT}")
+    with replacing_folder(home) as part:
+        goal = part / "checkpoints" / checkpoint.name
+        goal.mkdir(parents=True)
+        for name in ("recipe.json", "classes.json", "origin.json"):
+            shutil.copyfile(run / name, part / name)
+        write_tensors(goal / "weights.safetensors", _short(read_tensors(checkpoint / "weights.safetensors")))
+        progress = json.loads((checkpoint / "progress.json").read_text(encoding="utf-8"))
+        write_text(goal / "progress.json", json.dumps({**progress, "groups": []}, indent=2) + "\n")
+        size = (goal / "weights.safetensors").stat().st_size
+        if size > LIMIT:
+            raise ValueError(f"{line['method']}: {size} bytes of weights, more than {LIMIT}")
+        told = _told(line, weights_hash(part))
+        write_text(part / NUMBERS, json.dumps(told, indent=1) + "\n")
+        write_text(part / CARD, card(told, size))
+    return home
+
+
+def _told(line: dict[str, Any], sha256: str) -> dict[str, Any]:
+    """What the card and the program say about a checkpoint."""
     main = next(iter(line["results"].values()))
     kept = {name: line[name] for name in ("method", "world", "seed", "synthetic", "results", "spaces", "probes")}
-    told = {
+    return {
         "title": f"SYNTHETIC {line['world']}: rank-1 {100 * main['rank_1']:.1f} % in {main['protocol']}",
-        "sha256": weights_hash(home),
+        "sha256": sha256,
         **kept,
         "took": f", in {line['train_seconds'] / 60:.0f} minutes" if line["train_seconds"] else "",
         "machine": line["machine"],
     }
-    write_text(home / NUMBERS, json.dumps(told, indent=1) + "\n")
-    write_text(home / CARD, card(told, size))
-    return home
 
 
 def card(told: dict[str, Any], size: int) -> str:
     """The model card as Markdown."""
     method = told["method"]
     row, recipe = next(iter(evidence_of(method).rows.items()))
-    command = f"unbraid reproduce --methods {method} --rows {row} --seeds 1"
+    command = f"unbraid reproduce --out OUT --methods {method} --rows {shlex.quote(row)} --seeds 1"
     scores = [
         f"| {name} | {_percent(r['rank_1'])} ({' to '.join(map(_percent, r['rank_1_interval']))}) "
         f"| {_percent(r['mean_ap'])} | {_percent(r['rank_1_chance'])} | {r['queries']} of {r['identities']} people |"
@@ -97,7 +103,8 @@ People it never saw, compared in the method's own way; 95 % intervals over peopl
 
 ## What its spaces tell
 
-Balanced accuracy of probes on people they were not trained on, R2 for measures; for identity the nearest neighbour.
+Balanced accuracy of probes on people they were not trained on, R2 for measures. Identity: read from other items of the
+same people, in other cameras and in other clothes where they have several, and found by the nearest one.
 
 | space | label | probe | found, % | chance |
 |---|---|---|---|---|
@@ -122,12 +129,19 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--methods", nargs="+")
     options = parser.parse_args()
+    made = []
     for line in finished(options.runs):
         evidence = evidence_of(line["method"])
         first = Job(line["method"], next(iter(evidence.rows)), 1, Setting())
         # neither other seeds nor other worlds, nor a recipe that has changed since
         if key_of(line) == first.key and line["method"] in (options.methods or [line["method"]]):
+            made.append(line["method"])
             print(package(line, options.runs))
+    lacking = sorted(set(options.methods or []) - set(made))
+    if lacking or not made:
+        raise SystemExit(
+            f"{options.runs} has no run of {' or '.join(lacking) or 'any method'} as its recipe stands today"
+        )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_cli import refused
 from unbraid.cli import main
-from unbraid.cli.counterfactual import _names, _seen
+from unbraid.cli.counterfactual import _names, _procedural, _seen
 from unbraid.data.benchmark import Benchmark
 from unbraid.tracklet import Images, Tracklet
 
@@ -101,6 +101,11 @@ def test_mistakes_are_sentences(home: Path, capsys: pytest.CaptureFixture[str]) 
     both = [trained_on(home, kind, f"world:{kind}/tiny/dev") for kind in ("clothes", "video")]
     told = refused(capsys, "counterfactual", *both)
     assert "different worlds (world:clothes/tiny/dev, world:video/tiny/dev); name one with --world" in told
+
+
+def test_runs_on_recorded_motion_are_asked_in_the_world_that_moves_by_itself() -> None:
+    assert _procedural("world:clothes/tiny/dev/walks-1a2b3c") == _procedural("world:clothes/tiny/dev")
+    assert _procedural("world:clothes/tiny/dev") == "world:clothes/tiny/dev"
 
 
 def test_runs_are_called_by_as_little_of_their_path_as_tells_them_apart() -> None:

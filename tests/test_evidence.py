@@ -45,6 +45,15 @@ def test_a_method_may_have_none() -> None:
             },
             "some values of 'view'",
         ),
+        ({"claims": (Claim(says="", source="", better="full", than="full", label="shoes"),)}, "no probe looks for"),
+        ({"claims": (Claim(says="it", source="", better="full", than="full"),)}, "'it'; give it either"),
+        (
+            {
+                "derived": {"fixed": ("full", "tiny")},
+                "claims": (Claim(says="it", source="", better="fixed", than="full", label="camera"),),
+            },
+            "'it' of a derived row",
+        ),
     ],
 )
 def test_evidence_that_contradicts_itself_is_refused(changed: dict[str, object], match: str) -> None:

@@ -20,8 +20,8 @@ from unbraid.data.protocols import CAMERA_CHANGE
 from unbraid.evaluate import evaluate
 from unbraid.experiment import QUERIES, Job, Setting
 from unbraid.method import cosine
-from unbraid.report.results import _over_seeds, gain, summary
-from unbraid.reproduce import HEADLINE_SEEDS, OTHER_SEEDS, RESULTS, planned, reproduce
+from unbraid.report.results import _over_seeds, _probe, gain, summary
+from unbraid.reproduce import HEADLINE_SEEDS, OTHER_SEEDS, RESULTS, current, planned, reproduce
 from unbraid.spaces import Embeddings
 
 METHOD = "tests.fifth"
@@ -64,11 +64,15 @@ def test_asked_for_rows_get_all_asked_seeds_and_derived_ones_what_they_need() ->
     assert [job.row for job in planned([METHOD], TINY, ["backwards"], [1])] == ["full", "backwards"]
 
 
-def test_runs_of_other_worlds_lie_elsewhere() -> None:
-    settings = (TINY, Setting(), Setting(part="dev"), Setting(motion=Path("walk.bvh")), Setting(motion=Path("run.bvh")))
+def test_runs_of_other_worlds_lie_elsewhere(tmp_path: Path) -> None:
+    for name in ("dev.bvh", "elsewhere/dev.bvh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    recorded = [Setting(motion=tmp_path / name) for name in ("dev.bvh", "elsewhere/dev.bvh")]
+    settings = (TINY, Setting(), Setting(part="dev"), *recorded)
     jobs = [Job(METHOD, "full", 1, setting) for setting in settings]
     assert len({job.run for job in jobs}) == len({json.dumps(job.key) for job in jobs}) == len(settings)
-    assert jobs[3].key["world"] == "world:clothes/small/final/walk"
+    assert jobs[3].key["world"].startswith("world:clothes/small/final/dev-")
 
 
 def test_scores_are_those_of_the_embeddings(done: Path) -> None:
@@ -168,6 +172,33 @@ def test_finished_runs_are_not_made_again(done: Path, monkeypatch: pytest.Monkey
     assert len(reproduce(done, methods=[METHOD], setting=TINY, seeds=[1, 2])) == 7
     assert len(reproduce(done, methods=[METHOD], setting=TINY, seeds=[2], rows=["half"])) == 1
     assert (done / RESULTS).read_bytes() == before
+
+
+def test_a_call_about_one_row_leaves_the_others_on_the_pages(done: Path) -> None:
+    page = done / "pages" / "tiny" / f"{METHOD}.md"
+    before = page.read_text()
+    arguments = ["--out", str(done), "--size", "tiny", "--methods", METHOD, "--rows", "half", "--seeds", "2"]
+    assert main(["reproduce", *arguments]) == 0
+    assert page.read_text() == before
+
+
+def test_only_runs_of_present_recipes_and_of_the_settings_worlds_are_current(done: Path, tmp_path: Path) -> None:
+    lines = lines_of(done)
+    assert current(done, TINY) == lines
+    assert current(done, Setting()) == []
+    changed = [{**lines[0], "recipe": "another"}, {**lines[1], "row": "no longer there"}, lines[2]]
+    (tmp_path / RESULTS).write_text("".join(json.dumps(line) + "\n" for line in changed))
+    assert current(tmp_path, TINY) == lines[2:3]
+
+
+def test_identity_is_what_the_nearest_item_tells() -> None:
+    probes = [
+        {"space": "identity", "label": label, "probe": probe, "score": score, "chance": 0.1}
+        for label in ("identity", "camera")
+        for probe, score in (("linear", 0.2), ("nearest", 0.3))
+    ]
+    asked = [_probe({"probes": probes}, label) for label in ("identity", "camera", "view")]
+    assert asked == [{"score": 0.3, "chance": 0.1}, {"score": 0.2, "chance": 0.1}, None]
 
 
 POOL = """

@@ -69,6 +69,16 @@ class Evidence:
         unknown = [claim.among[0] for claim in self.claims if claim.among and claim.among[0] not in self.by]
         if unknown:
             raise ValueError(f"evidence has a claim about some values of {unknown[0]!r}, which 'by' does not name")
+        unread = [claim.label for claim in self.claims if claim.label not in ("", *self.labels)]
+        if unread:
+            raise ValueError(f"evidence has a claim about {unread[0]!r}, which no probe looks for: {list(self.labels)}")
+        for claim in self.claims:
+            if bool(claim.protocol) == bool(claim.label):
+                raise ValueError(f"evidence claims {claim.says!r}; give it either a protocol or a label")
+            if claim.label and {claim.better, claim.than} & set(self.derived):
+                raise ValueError(
+                    f"evidence claims {claim.says!r} of a derived row; ask its base, whose features it has"
+                )
         unscored = [claim.protocol for claim in self.claims if claim.protocol not in ("", *self.protocols)]
         if unscored:
             raise ValueError(f"evidence has no protocol {unscored[0]!r}; its protocols are {list(self.protocols)}")

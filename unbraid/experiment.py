@@ -37,7 +37,8 @@ MADE, QUERIES = "made.json", "queries.parquet"
 class Setting:
     """Which of the worlds of a kind. part: 'final' for reporting, 'dev' for choosing.
 
-    motion: a file of recorded motion, how people move instead of the procedural way; its name becomes the world's.
+    motion: a file of recorded motion, how people move instead of the procedural way; its name and some digits of its
+    content become the world's.
     """
 
     size: Size = "small"
@@ -46,14 +47,12 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """For folders: 'small', 'small-dev', 'small-walks' with the motion of walks.bvh."""
-        return "-".join(
-            [self.size, *(["dev"] if self.part == "dev" else []), *([self.motion.stem] if self.motion else [])]
-        )
+        """For folders: 'small', 'small-dev', 'small-walks-1a2b3c' with the motion of walks.bvh."""
+        return "-".join([self.size, *(["dev"] if self.part == "dev" else []), *self._recording()])
 
     def title(self, kind: str) -> str:
         """What results call the world of a kind."""
-        return f"world:{kind}/{self.size}/{self.part}{f'/{self.motion.stem}' if self.motion else ''}"
+        return "/".join([f"world:{kind}", self.size, self.part, *self._recording()])
 
     def render(self, kind: str, out: Path) -> Path:
         """The folder of the world of a kind, made on first use."""
@@ -66,7 +65,12 @@ class Setting:
         from unbraid.world.capture import open_motion
 
         motion = open_motion(self.motion)
-        return render(replace(config, actions=motion.actions), place, name=name, motion=motion)
+        return render(config.moved_by(motion.actions), place, name=name, motion=motion)
+
+    def _recording(self) -> list[str]:
+        if self.motion is None:
+            return []
+        return [f"{self.motion.stem}-{hashlib.sha256(self.motion.read_bytes()).hexdigest()[:6]}"]
 
 
 @dataclass(frozen=True)
@@ -212,14 +216,14 @@ def _trained(recipe: Recipe[Any], people: Benchmark, place: Path, folder: Path) 
     from unbraid.text.encoding import bank_of_folder
     from unbraid.train import train
 
-    told, fresh, began = folder / MADE, not folder.exists(), time.monotonic()
+    told, fresh, began, by = folder / MADE, not folder.exists(), time.monotonic(), machine()
     bank = None
     if recipe.text is not None and not find(recipe.method).dictionary:
         bank = bank_of_folder(place, recipe.text.encoder)
     train(recipe, people, folder, resume=True, device="cpu", bank=bank)
     if not told.is_file():
         seconds = time.monotonic() - began if fresh else None
-        write_text(told, json.dumps({"train_seconds": seconds, "machine": machine()}, indent=1) + "\n")
+        write_text(told, json.dumps({"train_seconds": seconds, "machine": by}, indent=1) + "\n")
     made: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
     return made
 
@@ -275,11 +279,12 @@ def _processor() -> str:
 
 
 def _commit(home: Path) -> str:
-    """The commit of a checkout, '' elsewhere."""
+    """The commit of a checkout, '' elsewhere, also where an installed copy lies inside somebody's repository."""
     try:
-        told = subprocess.run(
-            ["git", "-C", str(home), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        known, told = (
+            subprocess.run(["git", "-C", str(home), *asked], capture_output=True, text=True, timeout=10, check=False)
+            for asked in (["ls-files", "experiment.py"], ["rev-parse", "HEAD"])
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return told.stdout.strip()
+    return told.stdout.strip() if known.stdout.strip() else ""

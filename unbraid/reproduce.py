@@ -84,6 +84,20 @@ def planned(methods: Sequence[str], setting: Setting, rows: Sequence[str], seeds
     return list(dict.fromkeys(plan))
 
 
+def current(out: Path, setting: Setting) -> list[dict[str, Any]]:
+    """Lines of all finished runs on a setting's worlds that would be made the same way today.
+
+    Raises KeyError for a method that is no longer there.
+    """
+    found = []
+    for line in finished(out):
+        if line["row"] in evidence_of(line["method"]).titles:
+            job = Job(line["method"], line["row"], line["seed"], setting)
+            if job.key == key_of(line):
+                found.append(line)
+    return found
+
+
 def finished(out: Path) -> list[dict[str, Any]]:
     """Lines of earlier calls. Raises ValueError for a file that is not JSON lines."""
     path = Path(out) / RESULTS
@@ -111,12 +125,14 @@ def _done(jobs: Sequence[Job], out: Path, processes: int) -> Iterator[dict[str, 
 
 
 def _started() -> None:
-    """One thread for computing; and an end when whoever asked was killed, instead of hours of work for nobody."""
+    """One thread for computing, in numpy too; and an end when whoever asked was killed."""
     import cv2
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    threadpool_limits(1)
     parent = parent_process()
     if parent is not None:
         Thread(target=_end_with, args=(parent,), daemon=True).start()

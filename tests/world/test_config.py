@@ -1,4 +1,4 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -50,3 +50,11 @@ def test_total_frames():
     )
     # a test person has eight gallery tracklets and two queries in each condition
     assert gait.total_frames == (3 * 3 * 8 + 2 * (8 + 2 * 2)) * 5
+
+
+def test_recorded_motion_brings_its_actions_unless_the_config_names_some() -> None:
+    config = WorldConfig()
+    assert config.moved_by(("run", "walk")) == replace(config, actions=("run", "walk"))
+    assert config.moved_by(("run",)) == replace(config, actions=("run",), walking=0.0)
+    own = replace(config, actions=("walk", "jump"))
+    assert own.moved_by(("run",)) == own

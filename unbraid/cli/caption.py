@@ -143,7 +143,7 @@ def run(arguments: Sequence[str]) -> None:
     ) -> None:
         """Give all tracklets of a person one text about the body, agreed from theirs by a language model.
 
-        Optional: without it, `unbraid bank` can average a person's vectors. The other captions are copied.
+        Optional: recipes can average a person's vectors instead (`text.averaged`). The other captions are copied.
 
         Args:
             captions: File written by `unbraid caption`.

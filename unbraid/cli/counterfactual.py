@@ -110,7 +110,12 @@ def _world_of(runs: "Mapping[str, Run]") -> "NamedWorld":
     known = sorted(name for name in told if name.startswith(START))
     if len(known) > 1:
         raise ValueError(f"the runs were trained on different worlds ({', '.join(known)}); name one with --world")
-    return named_world(known[0] if known else USUAL)
+    return named_world(_procedural(known[0]) if known else USUAL)
+
+
+def _procedural(name: str) -> str:
+    """The name of a world without that of recorded motion: twins move in the procedural way."""
+    return "/".join(name.split("/")[:3])
 
 
 def _read_sensors(run: "Run", named: "NamedWorld") -> tuple[str, ...]:
@@ -128,7 +133,7 @@ def _read_sensors(run: "Run", named: "NamedWorld") -> tuple[str, ...]:
     elif "modality" in method.sensor and hasattr(method.config, "modalities"):
         reads, why = tuple(method.config.modalities), "so its recipe says"
     elif trained.startswith(START):
-        reads, why = named_world(trained).config.modalities, f"it was trained on {trained}"
+        reads, why = named_world(_procedural(trained)).config.modalities, f"it was trained on {trained}"
     else:
         # a folder of somebody's own: it does not say, and any picture can be read as three channels
         return shown

@@ -67,6 +67,8 @@ def run(arguments: Sequence[str]) -> None:
             items: Look at no more items than this; whole people are drawn.
             out: Folder for report.html, a page with all of it in pictures and words, and leakage.json; with several
                 embeddings the page shows them side by side, and each has a folder for its leakage.json.
+            root: The data that was extracted; the page then shows first matches that are alike and somebody else.
+            counterfactual: What `unbraid counterfactual --out` wrote about the same runs, for the page.
             seed: Of the halves, the controls and the resampling of people that makes the intervals.
             json: Print the result as JSON; with several embeddings, by name.
         """

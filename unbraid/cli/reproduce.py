@@ -25,13 +25,13 @@ def run(arguments: Sequence[str]) -> None:
 
         Recognition and leakage stand side by side, with intervals, chance, times, hardware and commit. Each claim of a
         paper that the world can test gets a line: claimed, found, agrees or not. The rows that claims rest on get five
-        seeds, other rows three; sweeps get one, at `full` or when named. The command can be stopped at any time; the
-        same command goes on.
+        seeds, other rows three; sweeps get one, at `full`, and three when named. The command can be stopped at any
+        time; the same command goes on.
 
         `tiny` shows in minutes that everything runs, and its numbers mean nothing; `small` takes hours.
 
         Args:
-            out: Folder for worlds, runs and results; pages are written to OUT/pages.
+            out: Folder for worlds, runs and results; pages about all of them are written to OUT/pages.
             size: Of the worlds.
             world: The one for reporting, or the one for choosing settings.
             mocap: Recorded motion by which people move (BVH, AMC or packed clips); procedural without it.
@@ -43,13 +43,15 @@ def run(arguments: Sequence[str]) -> None:
         """
         from unbraid.experiment import Setting
         from unbraid.report.results import write_results
+        from unbraid.reproduce import current
         from unbraid.reproduce import reproduce as verb
 
         setting = Setting(size=size, part=world, motion=mocap)
-        lines = verb(out, methods=methods, setting=setting, rows=rows, seeds=seeds, jobs=jobs)
+        made = verb(out, methods=methods, setting=setting, rows=rows, seeds=seeds, jobs=jobs)
         pages = out / "pages" / setting.name
-        found = write_results(lines, out, pages)
-        claims = {method: one["claims"] for method, one in found.items()}
+        found = write_results(current(out, setting), out, pages)
+        asked = {line["method"] for line in made}
+        claims = {method: one["claims"] for method, one in found.items() if method in asked}
         index = pages / "index.md"
         text = "\n".join(
             f"{method}: {claim['verdict']}: {claim['says']} ({claim['measure']})"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from unbraid.cli.output import parse, show
 
 if TYPE_CHECKING:
-    from unbraid.world import WorldConfig
     from unbraid.world.motion import MotionSource
 
 USAGE = """usage: unbraid world COMMAND [NAME or FOLDER] ...
@@ -80,7 +79,9 @@ def run(arguments: Sequence[str]) -> None:
 
         name = named.name if config == named.config and motion is None else "world"
         source = _source(motion)
-        folder = make(_doing(config, source), out, workers=workers, motion=source, name=name)
+        folder = make(
+            config.moved_by(source.actions) if source else config, out, workers=workers, motion=source, name=name
+        )
         show({"root": str(folder)}, f"World: {folder}", json)
 
     def sheets(out: Path, config: Config = named.config, motion: Path | None = None, json: bool = False) -> None:
@@ -95,21 +96,10 @@ def run(arguments: Sequence[str]) -> None:
         from unbraid.world.show import show as draw
 
         source = _source(motion)
-        paths = draw(_doing(config, source), out, motion=source)
+        paths = draw(config.moved_by(source.actions) if source else config, out, motion=source)
         show([str(path) for path in paths], "\n".join(str(path) for path in paths), json)
 
     parse(render if verb == "render" else sheets, f"world {verb}", rest)
-
-
-def _doing(config: "WorldConfig", source: "MotionSource | None") -> "WorldConfig":
-    """The config with the actions of recorded motion where it names none of its own."""
-    from dataclasses import replace
-
-    from unbraid.world.config import ACTIONS
-
-    if source is None or config.actions != ACTIONS:
-        return config
-    return replace(config, actions=source.actions, walking=config.walking if "walk" in source.actions else 0.0)
 
 
 def _source(path: Path | None) -> "MotionSource | None":

@@ -36,6 +36,8 @@ def write_results(lines: Lines, out: Path, pages: Path) -> dict[str, dict[str, A
     picture = claims_picture(list(found.values()))
     if picture:
         (pages / CLAIMS).write_bytes(picture.png)
+    else:
+        (pages / CLAIMS).unlink(missing_ok=True)
     return found
 
 
@@ -130,7 +132,9 @@ def _row(title: str, lines: Lines, evidence: Evidence) -> dict[str, Any]:
 def _probe(line: Mapping[str, Any], label: str) -> dict[str, Any] | None:
     """Score and chance of the linear probe on the identity space, None where there is no claim."""
     for probe in line["probes"]:
-        if probe["space"] == "identity" and probe["label"] == label and probe["probe"] in ("linear", "nearest"):
+        # who someone is: the nearest other item, since a linear probe has to see these very people first
+        asked = "nearest" if label == "identity" else "linear"
+        if probe["space"] == "identity" and probe["label"] == label and probe["probe"] == asked:
             return {name: probe[name] for name in ("score", "chance")} if probe["score"] is not None else None
     return None
 

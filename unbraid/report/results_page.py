@@ -18,8 +18,8 @@ def page(found: Mapping[str, Any]) -> str:
     """The page of a method. found: a summary of `report.results`."""
     parts = [
         f"# {found['method']} on {found['world']}",
-        f"{HEAD} Mean and standard deviation over seeds, in per cent. `unbraid reproduce --methods {found['method']}` "
-        "makes this page.",
+        f"{HEAD} Mean and standard deviation over seeds, in per cent. `unbraid reproduce --out OUT --methods "
+        f"{found['method']}` makes this page; sweeps are in it once `--rows` has named them.",
         _markdown(_results(found)),
         "What a linear probe reads from the identity space of people it has not seen (balanced accuracy, R2 of "
         "measures; identity: rank-1 among other items); chance in brackets:",
@@ -42,7 +42,7 @@ def page(found: Mapping[str, Any]) -> str:
         parts += ["## Claims of the paper", _markdown(_claims(found["claims"]))]
     machines = "; ".join(
         f"{m['runs']} runs on {m['processor']}, {m['threads']} thread each, torch {m['torch']}, "
-        f"unbraid {m['unbraid']} ({(m['commit'] or m['sources'])[:12]})"
+        f"unbraid {m['unbraid']} ({'commit' if m['commit'] else 'sources'} {(m['commit'] or m['sources'])[:12]})"
         for m in found["machines"]
     )
     return "\n\n".join([*parts, f"{machines}. Every run stands in `{found['method']}.jsonl`."])
@@ -51,8 +51,8 @@ def page(found: Mapping[str, Any]) -> str:
 def index(methods: Sequence[Mapping[str, Any]]) -> str:
     """The page of all claims. methods: summaries."""
     head = (
-        f"# What the built-in world says\n\n{HEAD} `unbraid reproduce` makes these pages. A claim agrees or is "
-        "contradicted where the 95 % interval leaves zero out and no seed, of two at least, says the opposite."
+        f"# What the built-in world says\n\n{HEAD} `unbraid reproduce --out OUT` makes these pages. A claim agrees or "
+        "is contradicted where the 95 % interval leaves zero out and no seed, of two at least, says the opposite."
     )
     tables = [
         _claims(one["claims"]).assign(method=f"[{one['method']}]({one['method']}.md)")

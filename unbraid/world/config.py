@@ -1,6 +1,6 @@
 """Everything that decides a synthetic world."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import Literal, get_args
 
@@ -171,6 +171,12 @@ class WorldConfig:
                 f"world config: view_jitter = {self.view_jitter} degrees mixes up {self.views} views that are "
                 f"{360 / self.views:g} degrees apart; keep it below half of that"
             )
+
+    def moved_by(self, actions: tuple[str, ...]) -> "WorldConfig":
+        """The config with the actions of recorded motion where it names none of its own; nobody walks if no one did."""
+        if self.actions != ACTIONS:
+            return self
+        return replace(self, actions=actions, walking=self.walking if "walk" in actions else 0.0)
 
     @property
     def sessions(self) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def load(name: str | Path) -> Method:
 
 def entries() -> tuple[Entry, ...]:
     """All packaged checkpoints, by name."""
-    return tuple(_entry(path.parent) for path in sorted(HOME.glob("*/*/recipe.json")))
+    return tuple(_entry(path.parent) for path in sorted(HOME.glob(f"*/*/{NUMBERS}")))
 
 
 def _entry(folder: Path) -> Entry:

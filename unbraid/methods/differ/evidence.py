@@ -67,7 +67,7 @@ EVIDENCE = Evidence(
             protocol=OTHER_CLOTHES,
         ),
         Claim(
-            says="the same without silhouettes, on the image tower of the library's small CLIP",
+            says="texts help in colours alone, on the image tower of the library's small CLIP",
             source="LTCC, stated gain in rank-1: 3.6",
             better="colours alone",
             than="colours alone, baseline",

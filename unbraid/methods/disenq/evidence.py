@@ -78,7 +78,7 @@ EVIDENCE = Evidence(
             among=("action", LOW_MOTION),
         ),
         Claim(
-            says="the same when clothes change too",
+            says="three groups recognise better than one in other clothes",
             source="not claimed; in the world clothes give people away unless they change",
             better="full",
             than="no disentanglement",

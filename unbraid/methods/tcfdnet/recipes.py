@@ -2,8 +2,8 @@
 
 The paper's numbers (rank-1 in per cent, by notes on its tables) are on SUSTech1K and FreeGait, which were not available
 here: none has been reproduced. Its arrows between sensors may mean gallery to probe, so both are given by what the
-tables call them. Bank of all but `world...` and `tiny`: `unbraid gait texts --out gait-texts.json`, then `unbraid bank
-gait-texts.json --encoder open_clip:ViT-B-16/openai --out gait.safetensors`.
+tables call them. Bank of all that retrieve texts, `world...` and `tiny` apart: `unbraid gait texts --out
+gait-texts.json`, then `unbraid bank gait-texts.json --encoder open_clip:ViT-B-16/openai --out gait.safetensors`.
 """
 
 from dataclasses import replace
