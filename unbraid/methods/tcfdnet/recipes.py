@@ -155,6 +155,11 @@ def world_no_tfd() -> Recipe[TcfdnetConfig]:
     return _no_tfd(world())
 
 
+def world_sharp() -> Recipe[TcfdnetConfig]:
+    """The `world` recipe with shares of texts that differ and a gate that starts half open, so that more is taken off."""
+    return _changed(world(), temperature=0.05, gate_bias=0.0)
+
+
 def world_no_fse() -> Recipe[TcfdnetConfig]:
     """The `world` recipe without feature selection."""
     return _changed(world(), fse=False)
