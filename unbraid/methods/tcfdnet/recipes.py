@@ -156,7 +156,7 @@ def world_no_tfd() -> Recipe[TcfdnetConfig]:
 
 
 def world_sharp() -> Recipe[TcfdnetConfig]:
-    """The `world` recipe with shares of texts that differ and a gate that starts half open, so that more is taken off."""
+    """The `world` recipe with shares of texts that differ and a gate that starts half open: more is taken off."""
     return _changed(world(), temperature=0.05, gate_bias=0.0)
 
 
