@@ -63,7 +63,7 @@ def index(methods: Sequence[Mapping[str, Any]]) -> str:
         return head
     table = _markdown(pd.concat(tables)[["method", *tables[0].columns.drop("method")]])
     picture = claims_picture(methods)
-    shown = f"\n\n![{picture.alt}]({CLAIMS})\n\n*{picture.caption}*" if picture else ""
+    shown = f"\n\n![{picture.title}: the table below as a picture]({CLAIMS})\n\n*{picture.caption}*" if picture else ""
     return f"{head}{shown}\n\n{table}"
 
 
