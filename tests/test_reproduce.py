@@ -68,11 +68,13 @@ def test_runs_of_other_worlds_lie_elsewhere(tmp_path: Path) -> None:
     for name in ("dev.bvh", "elsewhere/dev.bvh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    recorded = [Setting(motion=tmp_path / name) for name in ("dev.bvh", "elsewhere/dev.bvh")]
+    recorded = [Setting(motion=tmp_path / name) for name in ("dev.bvh", "elsewhere/dev.bvh", "elsewhere")]
     settings = (TINY, Setting(), Setting(part="dev"), *recorded)
     jobs = [Job(METHOD, "full", 1, setting) for setting in settings]
     assert len({job.run for job in jobs}) == len({json.dumps(job.key) for job in jobs}) == len(settings)
     assert jobs[3].key["world"].startswith("world:clothes/small/final/dev-")
+    with pytest.raises(FileNotFoundError, match="expected motion files"):
+        Job(METHOD, "full", 1, Setting(motion=tmp_path / "nowhere.bvh")).key  # noqa: B018
 
 
 def test_scores_are_those_of_the_embeddings(done: Path) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,11 +49,11 @@ class Setting:
     @property
     def name(self) -> str:
         """For folders: 'small', 'small-dev', 'small-walks-1a2b3c' with the motion of walks.bvh."""
-        return "-".join([self.size, *(["dev"] if self.part == "dev" else []), *self._recording()])
+        return "-".join([self.size, *(["dev"] if self.part == "dev" else []), *self._recording])
 
     def title(self, kind: str) -> str:
         """What results call the world of a kind."""
-        return "/".join([f"world:{kind}", self.size, self.part, *self._recording()])
+        return "/".join([f"world:{kind}", self.size, self.part, *self._recording])
 
     def render(self, kind: str, out: Path) -> Path:
         """The folder of the world of a kind, made on first use."""
@@ -67,10 +68,13 @@ class Setting:
         motion = open_motion(self.motion)
         return render(config.moved_by(motion.actions), place, name=name, motion=motion)
 
+    @cached_property
     def _recording(self) -> list[str]:
         if self.motion is None:
             return []
-        return [f"{self.motion.stem}-{hashlib.sha256(self.motion.read_bytes()).hexdigest()[:6]}"]
+        from unbraid.world.capture.opening import motion_digest
+
+        return [f"{self.motion.stem}-{motion_digest(self.motion)[:6]}"]
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,15 @@ def open_motion(path: Path) -> Capture:
     return Capture(root.resolve(), tuple(takes), f"capture:{_digest(used, root)}")
 
 
+def motion_digest(path: Path) -> str:
+    """Hexadecimal digits by which a motion file, or the motion files of a folder, are told from others; nothing is
+    parsed. Raises FileNotFoundError for missing files."""
+    path = Path(path)
+    files = motion_files(path)
+    used = {*files, *(one for file in files for one in companions(file))}
+    return _digest(used, path if path.is_dir() else path.parent)
+
+
 def _digest(files: set[Path], root: Path) -> str:
     """Hash of names, relative to `root`, and contents."""
     whole = hashlib.sha256()
