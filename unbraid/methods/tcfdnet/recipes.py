@@ -174,7 +174,15 @@ def tiny() -> Recipe[TcfdnetConfig]:
     """Seconds on any machine, every part switched on; for tests."""
     recipe = world()
     config = replace(
-        recipe.config, pixels=(32, 32), widths=(4, 8, 8, 128), rounds=2, k_t=4, bins=(4,), out_width=16, exchange_most=2
+        recipe.config,
+        pixels=(32, 32),
+        widths=(4, 8, 8, 128),
+        selection="sigmoid",
+        rounds=2,
+        k_t=4,
+        bins=(4,),
+        out_width=16,
+        exchange_most=2,
     )
     data = replace(recipe.data, height=32, width=32, identities=2, clips=2)
     return replace(recipe, config=config, data=data)
