@@ -84,6 +84,9 @@ def card(told: dict[str, Any], size: int) -> str:
 
 A trained `{method}:{recipe}`, seed {told["seed"]}; {size / 1e6:.1f} MB of safetensors, sha256 `{told["sha256"]}`.
 
+Some tensors are kept in half precision, which loses nothing of them; the run that the numbers below are from had them
+all in full, so `numbers.json` names another sha256 as the origin of its features.
+
 **Synthetic.** It has seen rendered people of the built-in world, nothing else. On real people it is worth nothing.
 
 Intended use: trying the library's commands without training, tests, teaching, and as a start for fine-tuning on the

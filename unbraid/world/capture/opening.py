@@ -53,7 +53,7 @@ def open_motion(path: Path) -> Capture:
 
 def motion_digest(path: Path) -> str:
     """Hexadecimal digits by which a motion file, or the motion files of a folder, are told from others; nothing is
-    parsed. Raises FileNotFoundError for missing files."""
+    parsed. Raises FileNotFoundError where there is nothing, ValueError for a file or folder without motion."""
     path = Path(path)
     files = motion_files(path)
     used = {*files, *(one for file in files for one in companions(file))}
