@@ -170,6 +170,26 @@ def world_no_exchange() -> Recipe[TcfdnetConfig]:
     return _changed(world(), patch_exchange=False)
 
 
+def world_long() -> Recipe[TcfdnetConfig]:
+    """The `world` recipe for four times as long, 2,400 steps on world:gait/small."""
+    return _long(world())
+
+
+def world_long_baseline() -> Recipe[TcfdnetConfig]:
+    """The `world` recipe as a plain two-stream network, for four times as long."""
+    return _long(world_baseline())
+
+
+def world_long_no_gmtd() -> Recipe[TcfdnetConfig]:
+    """The `world` recipe with learned vectors instead of texts, for four times as long."""
+    return _long(world_no_gmtd())
+
+
+def world_long_no_tfd() -> Recipe[TcfdnetConfig]:
+    """The `world` recipe without disentanglement, for four times as long."""
+    return _long(world_no_tfd())
+
+
 def tiny() -> Recipe[TcfdnetConfig]:
     """Seconds on any machine, every part switched on; for tests."""
     recipe = world()
@@ -230,6 +250,10 @@ def _no_gmtd(recipe: Recipe[TcfdnetConfig]) -> Recipe[TcfdnetConfig]:
 
 def _no_tfd(recipe: Recipe[TcfdnetConfig]) -> Recipe[TcfdnetConfig]:
     return replace(_changed(recipe, tfd=False), text=None)
+
+
+def _long(recipe: Recipe[TcfdnetConfig]) -> Recipe[TcfdnetConfig]:
+    return replace(recipe, epochs=4 * recipe.epochs)
 
 
 def _changed(recipe: Recipe[TcfdnetConfig], **fields: object) -> Recipe[TcfdnetConfig]:
