@@ -138,10 +138,16 @@ def test_unusable_training_data(people: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_lists_no_more_names_than_the_method_learns_from(people: Path, tmp_path: Path) -> None:
+    run = train(replace(dsanet.tiny(), epochs=1), read(people), tmp_path / "run", device="cpu")
+    assert list(json.loads((run / "classes.json").read_text())) == ["identity", "camera"]
+
+
 def test_a_checkpoint_of_another_method_is_refused(people: Path, tmp_path: Path) -> None:
     ours = train(fifth.tiny(), read(people), tmp_path / "fifth", device="cpu")
     other = train(replace(dsanet.tiny(), epochs=1), read(people), tmp_path / "dsanet", device="cpu")
-    (ours / "recipe.json").write_text((other / "recipe.json").read_text())
+    for name in ("recipe.json", "classes.json"):
+        (ours / name).write_text((other / name).read_text())
     with pytest.raises(ValueError, match="weights of another network"):
         load_method(ours)
 

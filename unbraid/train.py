@@ -84,6 +84,7 @@ def train(
     spread = _spread(benchmark, classes, recipe.data.spread)
     Schedule(identities, recipe.data, epochs=1, seed=recipe.seed, spread=spread).epoch(0)
     method = store.build(recipe, classes)
+    classes = {name: classes[name] for name in ("identity", *method.supervision, *method.sensor) if name in classes}
     start = store.latest(out)
     fixed = dictionary(recipe, method.dictionary, bank) if start is None else bank
     bank = guidance(recipe, method.aspects, benchmark, bank)
