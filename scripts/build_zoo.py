@@ -2,8 +2,8 @@
 
 python scripts/build_zoo.py --runs OUT [--methods dsanet ...]
 
-OUT is the folder of `unbraid reproduce --out OUT --seeds 1 --rows full`. The row that a method's evidence names first
-is taken, seed 1, and becomes unbraid/zoo/METHOD/world.
+OUT is the folder of `unbraid reproduce --out OUT --seeds 1 --rows full "full, long"`. The row that a method's evidence
+calls packaged, or else its first, is taken, seed 1, and becomes unbraid/zoo/METHOD/world.
 """
 
 import argparse
@@ -67,7 +67,8 @@ def _told(line: dict[str, Any], sha256: str) -> dict[str, Any]:
 def card(told: dict[str, Any], size: int) -> str:
     """The model card as Markdown."""
     method = told["method"]
-    row, recipe = next(iter(evidence_of(method).rows.items()))
+    row = _packaged(method)
+    recipe = evidence_of(method).rows[row]
     command = f"unbraid reproduce --out OUT --methods {method} --rows {shlex.quote(row)} --seeds 1"
     scores = [
         f"| {name} | {_percent(r['rank_1'])} ({' to '.join(map(_percent, r['rank_1_interval']))}) "
@@ -115,6 +116,12 @@ same people, in other cameras and in other clothes where they have several, and 
 """
 
 
+def _packaged(method: str) -> str:
+    """Title of the row to take."""
+    evidence = evidence_of(method)
+    return evidence.packaged or next(iter(evidence.rows))
+
+
 def _short(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """In half precision what that holds without loss, such as frozen towers; the rest as it is."""
     halves = {name: value.half() for name, value in tensors.items() if value.dtype == torch.float32}
@@ -134,8 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     made = []
     for line in finished(options.runs):
-        evidence = evidence_of(line["method"])
-        first = Job(line["method"], next(iter(evidence.rows)), 1, Setting())
+        first = Job(line["method"], _packaged(line["method"]), 1, Setting())
         # neither other seeds nor other worlds, nor a recipe that has changed since
         if key_of(line) == first.key and line["method"] in (options.methods or [line["method"]]):
             made.append(line["method"])

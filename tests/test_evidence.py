@@ -37,6 +37,7 @@ def test_a_method_may_have_none() -> None:
             "no protocol 'plain@1'",
         ),
         ({"derived": {"fixed": ("none", "tiny")}}, "derives 'fixed' from a row that is not trained"),
+        ({"packaged": "none"}, "packages 'none', a row that is not trained"),
         (
             {
                 "claims": (

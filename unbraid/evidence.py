@@ -38,6 +38,7 @@ class Evidence:
 
     kind: of world, such as 'clothes'. rows: recipes of the method by title, the whole method first.
     headlines: titles of the rows that get most seeds. sweeps: titles of those that get one, where time allows.
+    packaged: title of the row that the model zoo holds; the first one without it.
     derived: by title, a row whose features are used and the recipe that says how to compare them instead.
     references: by title, features that no network learned, such as colours: the floor or the ceiling.
     protocols: names; the first is the one that matters. labels: what probes look for.
@@ -49,6 +50,7 @@ class Evidence:
     rows: Mapping[str, str]
     headlines: tuple[str, ...]
     sweeps: tuple[str, ...] = ()
+    packaged: str = ""
     derived: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     references: Mapping[str, Reference] = field(default_factory=dict)
     protocols: tuple[str, ...]
@@ -66,6 +68,8 @@ class Evidence:
             raise ValueError(
                 f"evidence derives {baseless[0]!r} from a row that is not trained; those are {list(self.rows)}"
             )
+        if self.packaged and self.packaged not in self.rows:
+            raise ValueError(f"evidence packages {self.packaged!r}, a row that is not trained; {list(self.rows)} are")
         unknown = [claim.among[0] for claim in self.claims if claim.among and claim.among[0] not in self.by]
         if unknown:
             raise ValueError(f"evidence has a claim about some values of {unknown[0]!r}, which 'by' does not name")

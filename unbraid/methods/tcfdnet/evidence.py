@@ -30,6 +30,7 @@ EVIDENCE = Evidence(
     },
     headlines=("full", "two streams"),
     sweeps=("sharp shares, open gate", "full, long", "two streams, long", "no GMTD, long", "no TFD, long"),
+    packaged="full, long",
     references={"mean images": _mean_images, "LDA": lda_embeddings},
     protocols=(LIDAR_IN_CAMERA, CAMERA_IN_LIDAR, CAMERA_ALONE, LIDAR_ALONE),
     labels=("identity", "modality", "view", "condition", "sex"),
