@@ -38,6 +38,7 @@ EVIDENCE = Evidence(
     },
     headlines=("full", "baseline"),
     sweeps=(
+        "attributes, no text",
         "silhouettes alone",
         "colours alone",
         "colours alone, baseline",

@@ -23,7 +23,7 @@ EVIDENCE = Evidence(
         "clear texts, preset paper": "world_paper_clear",
     },
     headlines=("full", "no disentanglement"),
-    sweeps=("preset paper", "three Q-Formers", "clear texts", "clear texts, preset paper"),
+    sweeps=("random clothing texts", "preset paper", "three Q-Formers", "clear texts", "clear texts, preset paper"),
     derived={
         "fixed shares": ("full", "world_fixed"),
         "identity alone": ("full", "world_identity_alone"),
