@@ -256,6 +256,17 @@ def test_npy_and_npz(tmp_path: Path) -> None:
         count_frames(tmp_path / "one.npy")
 
 
+def test_endings_in_capitals(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", SILHOUETTES)
+    np.savez(tmp_path / "b.npz", SILHOUETTES)
+    (tmp_path / "c.PKL").write_bytes(pickle.dumps(SILHOUETTES))
+    for name in ("a.npy", "b.npz"):
+        (tmp_path / name).rename(tmp_path / name.upper())
+    for name in ("A.NPY", "B.NPZ", "c.PKL"):
+        assert np.array_equal(load_array(tmp_path / name), SILHOUETTES)
+        assert count_frames(tmp_path / name) == len(SILHOUETTES)
+
+
 def test_npy_and_npz_that_are_refused(tmp_path: Path) -> None:
     objects = np.array([Runs(os.system, "touch zz")], dtype=object)
     np.save(tmp_path / "objects.npy", objects)
@@ -266,6 +277,11 @@ def test_npy_and_npz_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.npy").write_bytes(whole[:-1])
     (tmp_path / "cut head.npy").write_bytes(whole[:20])
     (tmp_path / "huge.npy").write_bytes(whole.replace(b"(5, 64, 64), }        ", b"(50000000, 64, 64), } "))
+    (tmp_path / "garbled head.npy").write_bytes(whole.replace(b"{'descr'", b"{garbage"))
+    np.savez_compressed(tmp_path / "garbled.npz", SILHOUETTES)
+    packed = bytearray((tmp_path / "garbled.npz").read_bytes())
+    packed[60:80] = bytes(20)
+    (tmp_path / "garbled.npz").write_bytes(packed)
     (tmp_path / "text.npy").write_bytes(b"hello")
     (tmp_path / "text.npz").write_bytes(b"hello")
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
@@ -276,6 +292,8 @@ def test_npy_and_npz_that_are_refused(tmp_path: Path) -> None:
         "records.npy": "expected numbers",
         "cut.npy": "declares shape",
         "cut head.npy": "not a readable .npy",
+        "garbled head.npy": "not a readable .npy",
+        "garbled.npz": "not a whole .npz",
         "huge.npy": "declares shape",
         "huge.npz": "declares shape",
         "text.npy": "not a readable .npy",

@@ -142,8 +142,10 @@ def test_nothing_to_show() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"across": 0.0}, "degrees above 0"),
-        ({"up": 11.0}, "at most 10"),
+        ({"across": 0.0}, "degrees from 0.01 to 10"),
+        ({"across": 1e-6}, "degrees from 0.01 to 10"),
+        ({"up": 11.0}, "degrees from 0.01 to 10"),
+        ({"span": (0.0, float("inf"))}, "nearest < farthest"),
         ({"lowest": 15.0}, "lowest < highest"),
         ({"highest": 91.0}, "<= 90"),
         ({"span": (3.0, 3.0)}, "nearest < farthest"),

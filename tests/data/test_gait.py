@@ -94,6 +94,23 @@ def test_walks_that_cannot_be_read(tree: Path, tmp_path: Path) -> None:
         find_walks(tree)
 
 
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("val/kim/w1/0000.npy", "beside train, test only train, query, gallery, test are splits; move 'val'"),
+        ("kim/w1/0000.png", "would not be read: beside"),
+        ("Train/kim/w1/0000.npy", "Train is not a person; name the split 'train'"),
+        ("train/kim/0000.ply", "0000.ply would not be read: 'kim' holds no walk"),
+        ("train/kim/w1/090/left/0000.npy", "'kim' holds no walk"),
+    ],
+)
+def test_no_cloud_is_passed_over_without_a_word(tree: Path, lost: str, message: str) -> None:
+    (tree / lost).parent.mkdir(parents=True)
+    (tree / lost).touch()
+    with pytest.raises(ValueError, match=message):
+        find_walks(tree)
+
+
 def named(clouds: list[str], masks: list[str]) -> Walk:
     return Walk(
         "test", "a", "a/w", None, tuple(Path(f"{n}.pcd") for n in clouds), None, tuple(Path(f"{n}.png") for n in masks)
@@ -213,7 +230,7 @@ def test_folders_that_cannot_be_written_into(tree: Path, tmp_path: Path) -> None
     prepare_gait(tree, out)
     with pytest.raises(ValueError, match=r"projection was .* choose another folder"):
         prepare_gait(tree, out, Projection(up=0.4))
-    np.save(tree / "train/ann/morning/0003.npy", cloud(3))
+    np.save(tree / "train/ann/morning/0002.npy", cloud(3))  # as large as before
     with pytest.raises(ValueError, match="files_sha256 was"):
         prepare_gait(tree, out)
     with pytest.raises(ValueError, match="is not empty and was not prepared"):
@@ -279,7 +296,7 @@ def test_from_the_command_line(tree: Path, tmp_path: Path, capsys: pytest.Captur
     for arguments, message in (
         (["gait", "prepar"], "did you mean 'prepare'?"),
         (["gait", "prepare", str(tmp_path / "gone"), "--out", str(out)], "is no folder"),
-        (["gait", "prepare", str(tree), "--out", str(out), "--up", "0"], "expected degrees above 0"),
+        (["gait", "prepare", str(tree), "--out", str(out), "--up", "0"], "expected degrees from 0.01"),
         (["gait", "prepare", str(tree), "--out", str(out), "--span", "9", "2"], "nearest < farthest"),
     ):
         assert main(arguments) == 2

@@ -234,10 +234,12 @@ def test_wrong_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "words.npy", np.array(["a"]))
     np.savez(tmp_path / "two.npz", a=POINTS, b=POINTS)
     np.save(tmp_path / "one.npy", POINTS)
+    np.save(tmp_path / "over.npy", np.zeros((3, 60)))
     for name, message in (
         ("flat.npy", r"array of shape \(5, 2\) and type float64; expected N x 3"),
         ("words.npy", "expected numbers, objects are never loaded"),
         ("two.npz", "holds 2 arrays"),
+        ("over.npy", "expected a row for each point: turn it over"),
     ):
         with pytest.raises(ValueError, match=message):
             read_cloud(tmp_path / name)
@@ -249,6 +251,11 @@ def test_wrong_arrays(tmp_path: Path) -> None:
     save_file({"points": torch.zeros(3, 3), "counts": torch.tensor([1, 1])}, tmp_path / "odd.safetensors")
     with pytest.raises(ValueError, match="counts add up to 2, but it holds 3 points"):
         read_clouds(tmp_path / "odd.safetensors")
+    save_file({"points": torch.zeros(3, 3), "counts": torch.tensor([3.0])}, tmp_path / "real.safetensors")
+    with pytest.raises(ValueError, match=r"counts are of type torch\.float32; expected whole numbers"):
+        read_clouds(tmp_path / "real.safetensors")
+    save_file({"points": torch.ones(3, 3).bfloat16(), "counts": torch.tensor([3])}, tmp_path / "half.safetensors")
+    assert np.array_equal(read_clouds(tmp_path / "half.safetensors")[0], np.ones((3, 3), np.float32))
     save_file({"points": torch.zeros(3, 3)}, tmp_path / "no.safetensors")
     with pytest.raises(ValueError, match=r"holds \['points'\]; expected points"):
         read_clouds(tmp_path / "no.safetensors")

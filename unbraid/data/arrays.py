@@ -5,7 +5,10 @@ a file declares are compared with what it holds before memory is taken for them.
 """
 
 import io
+import lzma
+import tokenize
 import zipfile
+import zlib
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +37,7 @@ def load_array(path: Path, *, limit: int = LIMIT) -> NDArray[Any]:
     if single:
         return arrays[0]
     shapes = sorted({a.shape for a in arrays})
-    if path.suffix == ".npz" or len(shapes) != 1:
+    if path.suffix.lower() == ".npz" or len(shapes) != 1:
         raise ValueError(
             f"{path} holds {len(arrays)} arrays of shapes {shapes[:4]}; expected one, or a list of one shape"
         )
@@ -57,10 +60,10 @@ def count_frames(path: Path, *, limit: int = LIMIT) -> int:
     path = Path(path)
     _size(path, limit)
     with path.open("rb") as file:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             shape: tuple[int, ...] | None = _npy_header(path, file)[0]
         else:
-            shape = shape_in_head(file.read(HEAD)) if path.suffix == ".pkl" else None
+            shape = shape_in_head(file.read(HEAD)) if path.suffix.lower() == ".pkl" else None
     if shape is None:
         shape = load_array(path, limit=limit).shape
     if not shape:
@@ -71,7 +74,7 @@ def count_frames(path: Path, *, limit: int = LIMIT) -> int:
 def _load(path: Path, limit: int) -> tuple[list[NDArray[Any]], bool]:
     """The arrays, and whether the file holds one array that is not in a list."""
     size = _size(path, limit)
-    if path.suffix == ".pkl":
+    if path.suffix.lower() == ".pkl":
         try:
             arrays, single = pickled_arrays(path.read_bytes())
         except ValueError as error:
@@ -83,7 +86,7 @@ def _load(path: Path, limit: int) -> tuple[list[NDArray[Any]], bool]:
         if sum(array.nbytes for array in arrays) > limit:
             raise ValueError(f"{path} unpacks to more bytes than the limit of {limit}; raise `limit`")
         return arrays, single
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         with path.open("rb") as file:
             return [_load_npy(path, file, size)], True
     try:
@@ -93,7 +96,7 @@ def _load(path: Path, limit: int) -> tuple[list[NDArray[Any]], bool]:
             if unpacked > limit:
                 raise ValueError(f"{path} unpacks to {unpacked} bytes, more than the limit of {limit}; raise `limit`")
             arrays = [_load_npy(path, io.BytesIO(archive.read(m)), m.file_size) for m in members]
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path} is not a whole .npz archive ({error}); restore the file") from error
     return arrays, len(arrays) == 1
 
@@ -101,7 +104,7 @@ def _load(path: Path, limit: int) -> tuple[list[NDArray[Any]], bool]:
 def _size(path: Path, limit: int) -> int:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; restore the file or remove its tracklet from the index")
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise ValueError(f"{path} does not end in {', '.join(ENDINGS)}; convert it (numpy.save) and use the copy")
     size = path.stat().st_size
     if size > limit:
@@ -116,7 +119,7 @@ def _npy_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[A
         if read is None:
             raise ValueError(f"version {version} of the format is for arrays with named fields")
         shape, _, kind = read(file)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise ValueError(f"{path} is not a readable .npy array ({error}); restore the file") from error
     if kind.hasobject or kind.kind not in "biufc":
         raise ValueError(f"{path} holds an array of type {kind}; expected numbers, objects are never loaded")

@@ -6,7 +6,7 @@ released depth maps exist, use those.
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,8 @@ Picture = NDArray[np.uint8]
 
 # Grey of the farthest point, so that it differs from nothing.
 DARKEST = 48
+# Degrees of a cell; finer ones are a slip, and their canvas would fill the memory.
+FINEST = 0.01
 # Metres: shallower than this is all equally near, and not a picture of rounding errors.
 FLAT = 1e-3
 # Black columns on both sides of the points, as many as bicubic resizing looks at.
@@ -41,13 +43,13 @@ class Projection:
     """Colours from red (near) to blue, as in released files, or greys from bright (near) to dark, as in the world."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.across <= 10 and 0 < self.up <= 10):
-            raise ValueError(f"across = {self.across} and up = {self.up}; expected degrees above 0, at most 10")
+        if not (FINEST <= self.across <= 10 and FINEST <= self.up <= 10):
+            raise ValueError(f"across = {self.across} and up = {self.up}; expected degrees from {FINEST:g} to 10")
         if not -90 <= self.lowest < self.highest <= 90:
             raise ValueError(
                 f"lowest = {self.lowest} and highest = {self.highest}; expected degrees, -90 <= lowest < highest <= 90"
             )
-        if self.span is not None and not 0 <= self.span[0] < self.span[1]:
+        if self.span is not None and not 0 <= self.span[0] < self.span[1] < inf:
             raise ValueError(f"span = {self.span}; expected metres, 0 <= nearest < farthest")
 
     @property

@@ -209,11 +209,13 @@ def _facts(place: Path) -> dict[str, Any] | None:
 
 
 def _hash(root: Path, walks: Sequence[Walk]) -> str:
-    """SHA-256 of the names and sizes of all files in order."""
+    """SHA-256 of the names and contents of all files in order."""
     digest = hashlib.sha256()
-    for walk in walks:
+    for walk in track(walks, "look for changes"):
         for path in (*walk.clouds, *([walk.packed] if walk.packed else []), *walk.masks):
-            digest.update(f"{path.relative_to(root).as_posix()}\n{path.stat().st_size}\n".encode())
+            with path.open("rb") as file:
+                contents = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(root).as_posix()}\n{contents}\n".encode())
     return digest.hexdigest()
 
 

@@ -34,6 +34,8 @@ WALK_ENDINGS = (".npy", ".npz", ".pkl", ".safetensors")
 # 64 MiB hold four million points of four numbers; a sweep has at most a few hundred thousand.
 FRAME_LIMIT = 1 << 26
 WALK_LIMIT = 1 << 30
+# Numbers that a point has at most: three rows of more are coordinates in rows.
+WIDEST = 16
 # Metres; no scanner sees as far, so that larger numbers come from another layout or unit.
 FARTHEST = 10_000.0
 
@@ -105,6 +107,8 @@ def _cloud(points: NDArray[Any]) -> Cloud:
             f"it holds an array of shape {points.shape} and type {points.dtype}; expected N x 3 or more numbers, "
             f"x, y, z first"
         )
+    if len(points) == 3 and points.shape[1] > WIDEST:
+        raise ValueError(f"it holds an array of shape {points.shape}; expected a row for each point: turn it over (.T)")
     kept = points[:, :3].astype(np.float64)
     kept = kept[np.isfinite(kept).all(axis=1)]
     if len(kept) and np.abs(kept).max() > FARTHEST:
@@ -138,7 +142,9 @@ def _joined(tensors: dict[str, Any]) -> list[Cloud]:
     """Frames of one table of points and the number of rows of each."""
     if not {"points", "counts"} <= set(tensors):
         raise ValueError(f"it holds {sorted(tensors)}; expected points, N x 3, and counts, one number a frame")
-    points, counts = tensors["points"].numpy(), tensors["counts"].numpy()
+    if tensors["counts"].is_floating_point():
+        raise ValueError(f"its counts are of type {tensors['counts'].dtype}; expected whole numbers")
+    points, counts = tensors["points"].float().numpy(), tensors["counts"].numpy()
     if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any() or counts.sum() != len(points):
         raise ValueError(f"its counts add up to {counts.sum()}, but it holds {len(points)} points")
     return [_cloud(part) for part in np.split(points, np.cumsum(counts)[:-1])]

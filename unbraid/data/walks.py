@@ -37,22 +37,35 @@ class Walk:
 
 
 def find_walks(root: Path) -> list[Walk]:
-    """All walks below root, in order of split, person and name. Other files are passed over.
+    """All walks below root, in order of split, person and name. Files of other kinds are passed over.
 
     Raises FileNotFoundError when root is no folder or holds no walk; ValueError for a walk with clouds of two kinds, or
-    both as one file and as many.
+    both as one file and as many, and for folders of which nothing would be read although they hold clouds or pictures.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder; expected a tree such as PERSON/WALK/0001.pcd")
-    parts = {split: root / split for split in SPLITS if (root / split).is_dir()} or {"test": root}
-    walks = [
-        walk
-        for split, part in parts.items()
-        for person in _folders(part)
-        for name, view, places in _places(person)
-        if (walk := _walk(split, person.name, f"{person.name}/{name}", view, places)) is not None
-    ]
+    misnamed = [folder for folder in _folders(root) if folder.name not in SPLITS and folder.name.lower() in SPLITS]
+    if misnamed:
+        raise ValueError(f"{misnamed[0]} is not a person; name the split {misnamed[0].name.lower()!r}")
+    parts = {split: root / split for split in SPLITS if (root / split).is_dir()}
+    if parts:
+        for folder in _folders(root):
+            if folder.name not in SPLITS and (lost := _lost(folder)):
+                raise ValueError(
+                    f"{lost} would not be read: beside {', '.join(parts)} only {', '.join(SPLITS)} are splits; move "
+                    f"{folder.name!r} into one of them or out of {root}"
+                )
+    walks = []
+    for split, part in (parts or {"test": root}).items():
+        for person in _folders(part):
+            found = [_walk(split, person.name, f"{person.name}/{n}", view, own) for n, view, own in _places(person)]
+            walks += [walk for walk in found if walk is not None]
+            if not any(found) and (lost := _lost(person)):
+                raise ValueError(
+                    f"{lost} would not be read: {person.name!r} holds no walk. Expected PERSON/WALK/ with a file a "
+                    f"frame, or PERSON/WALK/VIEW/; make a folder for the walk, or move {person.name!r} away"
+                )
     if not walks:
         raise FileNotFoundError(
             f"{root} holds no walk; expected PERSON/WALK/ with one cloud ({', '.join(FRAME_ENDINGS)}) or one mask "
@@ -83,6 +96,12 @@ def matched(walk: Walk, clouds: int) -> tuple[list[int], list[int]]:
             f"keep as many of both. If frames are not synchronised, prepare each sensor from a tree of its own"
         )
     return list(range(clouds)), list(range(clouds))
+
+
+def _lost(folder: Path) -> Path | None:
+    """A cloud or picture below a folder."""
+    endings = {*FRAME_ENDINGS, *WALK_ENDINGS, *PICTURES}
+    return next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings), None)
 
 
 def _folders(place: Path) -> list[Path]:

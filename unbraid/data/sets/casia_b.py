@@ -56,13 +56,14 @@ def read(root: Path, *, train_people: int = 74) -> Benchmark:
     train_people: people up to this number train, the others test; 74 is the usual large-sample split, 24 and 62 the
     smaller ones.
 
-    View folders without silhouettes are left out with a warning that counts them; folders of other names are not read.
+    View folders without silhouettes are left out with a warning that counts them, and one says how many are pictures,
+    in which people move; folders of other names are not read.
     Raises FileNotFoundError when root holds no such sequence.
     """
     root = Path(root)
     splits: dict[str, list[Tracklet]] = {"train": [], "query": [], "gallery": []}
     probes = {sequence for sequences in PROBES.values() for sequence in sequences}
-    empty = read_any = 0
+    empty = read_any = unaligned = 0
     for person in folders(root):
         for sequence in folders(person) if re.fullmatch(r"\d{3}", person.name) else []:
             part = "gallery" if sequence.name in ENROLLED else "query" if sequence.name in probes else ""
@@ -73,6 +74,7 @@ def read(root: Path, *, train_people: int = 74) -> Benchmark:
                     empty += 1
                     continue
                 read_any += 1
+                unaligned += isinstance(media, Images)
                 labels = {"view": view.name, "sequence": sequence.name, "condition": TYPES[sequence.name[:2]]}
                 key = f"{person.name}-{sequence.name}-{view.name}"
                 splits[part].append(Tracklet(key, media, "silhouette", person.name, labels))
@@ -82,6 +84,12 @@ def read(root: Path, *, train_people: int = 74) -> Benchmark:
         )
     if empty:
         warnings.warn(f"casia-b: {empty} sequences hold no silhouettes and are left out", stacklevel=2)
+    if unaligned:
+        warnings.warn(
+            f"casia-b: {unaligned} sequences are pictures in which people move about; recipes for gait expect "
+            f"aligned silhouettes, the .pkl files of OpenGait's preparation",
+            stacklevel=2,
+        )
     train, query, gallery = (tuple(splits[part]) for part in ("train", "query", "gallery"))
     return Benchmark("casia-b", train, query, gallery, {p.name: p for p in PROTOCOLS})
 

@@ -120,7 +120,7 @@ class Tcfdnet(Method):
         return {name: at_least_float32(value) for name, value in out.items()}
 
     def losses(self, out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The terms of the README's table, unweighted; those of the disentanglement are means over modalities."""
+        """The terms of eqs. (24) to (27), unweighted; those of the disentanglement are means over modalities."""
         config, identity = self.config, batch.labels["identity"]
         parts, logits, modality = out["parts"], out["logits"], out["modality"]
         terms = {

@@ -37,6 +37,7 @@ def freegait() -> Recipe[TcfdnetConfig]:
 def casia_b() -> Recipe[TcfdnetConfig]:
     """CASIA-B: silhouettes only, so nothing to cross; not in the paper. 8 people x 16 clips of 10 frames.
 
+    Silhouettes must be aligned, as OpenGait's preparation does, and those of the owners' pictures are not.
     The triplet term takes all clips as one batch, nothing is exchanged. 74 training people are 9 batches: 2,778 epochs
     are 25,002 steps, 1,111 are 9,999.
     """

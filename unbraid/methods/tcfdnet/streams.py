@@ -121,12 +121,12 @@ def over_time(
     lengths: list[int] = valid.sum(1).tolist()
     if 0 in lengths:
         raise ValueError(f"clip {lengths.index(0)} of the batch has no valid frame; leave it out")
-    owners, real = valid.nonzero()[:, 0].cpu(), frames[valid]
-    size = chunk or len(real)
+    real = valid.nonzero()
     best: list[Tensor] = []
-    for part, owner in zip(real.split(size), owners.split(size), strict=True):
-        rows, counts = owner.unique_consecutive(return_counts=True)
-        for row, several in zip(rows.tolist(), network(part).split(counts.tolist()), strict=True):
+    for part in real.split(chunk or len(real)):
+        rows, counts = part[:, 0].cpu().unique_consecutive(return_counts=True)
+        seen = network(frames[part[:, 0], part[:, 1]])
+        for row, several in zip(rows.tolist(), seen.split(counts.tolist()), strict=True):
             highest = several.amax(0)
             if row == len(best):
                 best.append(highest)
