@@ -8,7 +8,8 @@ import pytest
 
 from tests.test_cli import refused
 from unbraid.cli import main
-from unbraid.cli.counterfactual import _names, _procedural, _seen
+from unbraid.cli.counterfactual import _procedural, _seen
+from unbraid.cli.sides import short_names
 from unbraid.data.benchmark import Benchmark
 from unbraid.tracklet import Images, Tracklet
 
@@ -109,6 +110,10 @@ def test_runs_on_recorded_motion_are_asked_in_the_world_that_moves_by_itself() -
 
 
 def test_runs_are_called_by_as_little_of_their_path_as_tells_them_apart() -> None:
-    assert _names([Path("/a/b/one"), Path("/a/b/two")]) == ["one", "two"]
-    assert _names([Path("/a/b/run"), Path("/a/c/run")]) == ["b-run", "c-run"]
-    assert _names([Path("/run"), Path("/a/run")]) == ["run", "a-run"]
+    assert list(short_names([Path("/a/b/one"), Path("/a/b/two")])) == ["one", "two"]
+    assert list(short_names([Path("/a/b/run"), Path("/a/c/run")])) == ["b-run", "c-run"]
+    assert list(short_names([Path("/run"), Path("/a/run")])) == ["run", "a-run"]
+    embeddings = [Path("/a/b/run/embeddings"), Path("/a/c/run/embeddings/world")]
+    assert list(short_names(embeddings)) == ["b-run", "c-run"], "what twins of these runs are called"
+    several = [Path("/a/run/embeddings/one"), Path("/a/run/embeddings/two")]
+    assert list(short_names(several)) == ["one", "two"]

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from tests.test_leakage import OUTFITS, PEOPLE, TAKES, only
 from unbraid.cli import main
+from unbraid.data.benchmark import data_hash, label_table
+from unbraid.data.sets.folder import read
+from unbraid.spaces import Embeddings, Spaces
 
 QUICK = ["--probes", "knn", "--labels", "camera"]
 
@@ -63,7 +67,8 @@ def test_facts_are_joined(folder: Path, name: str, capsys: pytest.CaptureFixture
     ("arguments", "said"),
     [
         ([], "name at least one folder"),
-        (["{root}/nowhere"], "nowhere has no folder 'query'"),
+        (["{root}/nowhere"], "nowhere is no folder"),
+        (["{run}", "--seed", "-1"], "--seed -1 is below 0"),
         (["{root}"], "has no folder 'query'"),
         (["{run}", "--labels", "colour"], "no 'colour'; it has ['camera', "),
         (["{run}", "{run}"], "a folder is named twice"),
@@ -88,6 +93,23 @@ def test_mistakes_end_with_a_reason(
     places = {"root": str(folder), "run": str(folder / "run" / "embeddings")}
     assert main(["leakage", *(part.format(**places) for part in arguments)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_data_and_twins_of_something_else_are_refused(
+    people: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = read(people)
+    rows = Embeddings(Spaces({"identity": torch.rand(len(own.query), 4)}), label_table(own.query), {})
+    for data, code in ((data_hash(own.query), 0), (data_hash(own.gallery), 2)):
+        origin = {"split": "query", "data": data, "weights": "one"}
+        Embeddings(rows.spaces, rows.table, origin).save(tmp_path / data / "query")
+        told = ["leakage", str(tmp_path / data / "query"), *QUICK, "--out", str(tmp_path / "out")]
+        assert main([*told, "--root", str(people)]) == code
+    assert "its query tracklets are others; name the same data" in capsys.readouterr().err
+    twins = {"version": 1, "synthetic": True, "origin": {"weights": "another"}, "rows": []}
+    (tmp_path / "counterfactual.json").write_text(json.dumps(twins), encoding="utf-8")
+    assert main([*told, "--counterfactual", str(tmp_path)]) == 2
+    assert "is about other weights than those" in capsys.readouterr().err
 
 
 def test_a_run_instead_of_its_embeddings_is_a_hint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def test_verdicts_say_it_plainly(found: Leakage) -> None:
     assert any(verdict.startswith("height can be read from the camera space at R2 0.") for verdict in found.verdicts)
     first = next(verdict for verdict in found.verdicts if verdict.startswith("identity can be read from the identity"))
     assert "in another camera and other clothes" in first
-    assert "with the same cameras and clothes left in, the nearest item is the same person at " in first
+    assert "with every other item left in, the nearest one is the same person at " in first
 
 
 def test_clothes_are_asked_for_among_one_persons_items(found: Leakage) -> None:
@@ -103,6 +103,36 @@ def test_clothes_are_asked_for_among_one_persons_items(found: Leakage) -> None:
     unknowing = row(found, "noise", "clothes", "nearest")
     assert unknowing["low"] < unknowing["chance"] < unknowing["high"]
     assert set(found.probes[found.probes["label"] == "clothes"]["probe"]) == {"nearest"}
+
+
+def persons_own(of_outfit: float) -> Embeddings:
+    """Identity alone, of people who are found each time; of_outfit: how much of their outfit is in it."""
+    rng = np.random.default_rng(1)
+    who, worn = np.repeat(np.arange(40), 24), np.repeat(np.arange(160), 6)
+    space = 20 * rng.standard_normal((40, 16))[who] + of_outfit * rng.standard_normal((160, 16))[worn]
+    space += rng.standard_normal((len(who), 16))
+    table = pd.DataFrame({"key": np.arange(len(who)).astype(str), "identity": who, "clothes": worn}).astype(str)
+    return Embeddings(Spaces({"identity": torch.from_numpy(space).float()}), table, {})
+
+
+def test_to_find_the_right_person_is_no_leak_of_outfits() -> None:
+    """Of the 23 other items of a person 5 show the query's outfit."""
+    for of_outfit, leaks in ((0.0, False), (1.0, True)):
+        found = leakage(persons_own(of_outfit), kinds=["linear"])
+        for told in (found.bias.set_index("label").loc["clothes"], found.retrieval.set_index("label").loc["clothes"]):
+            assert told["chance"] == pytest.approx(5 / 23)
+            assert (told["low"] > told["chance"]) == leaks
+            assert "chance: any of that person's" in told["note"]
+        assert any("of the first matches" in verdict for verdict in found.verdicts) == leaks
+
+
+def test_ties_are_told_to_whoever_asks_for_one_label_alone() -> None:
+    who = made().table["identity"]
+    tied = only("identity", camera=who.str[2:].astype(int) % 3)
+    for labels in (["identity"], ["camera"], None):
+        ties = leakage(tied, labels, kinds=["knn"]).confounded
+        assert {"identity", "camera"} in [set(pair) for pair in ties[["label", "with"]].to_numpy()]
+    assert leakage(tied, ["top_colour"], kinds=["knn"]).confounded.empty
 
 
 def test_rows_and_counts(found: Leakage) -> None:

@@ -161,6 +161,22 @@ def test_two_checkpoints_are_told_apart(tmp_path: Path) -> None:
     assert matrix[1] == [["A"], ["B"], ["A"]]
 
 
+def test_nothing_is_given_away_without_a_sign_of_it(tmp_path: Path) -> None:
+    """Two intervals apart, both of which hold chance."""
+    two = [report(probes=[row("camera", 0.1 + 0.18 * n, 0.2)], factors=None) for n in (0, 1)]
+    _, page, _ = write(tmp_path, {"one": two[0], "two": two[1]})
+    assert "No clear difference anywhere." in page.text
+
+
+def test_ties_stand_beside_the_numbers_that_they_put_in_doubt(tmp_path: Path) -> None:
+    ties = [{"label": "camera", "with": "identity"}, {"label": "view", "with": "camera"}]
+    first, other = report(probes=[row("camera", 0.7625)]), report(probes=[row("camera", 0.4)], confounded=ties)
+    words = " ".join(write(tmp_path, {"one": first, "two": other})[1].text.split())
+    assert "camera 76.2 (71.2 to 81.2, chance 20.0)" in words
+    assert "camera 40.0 (35.0 to 45.0, chance 20.0; tied to view)" in words
+    assert "40.0 (35.0 to 45.0), chance 20.0; tied to view" in words
+
+
 def test_other_data_is_a_warning(tmp_path: Path) -> None:
     other = report(origin={"benchmark": "another set"})
     assert "measured on different data" in write(tmp_path, {"one": report(), "two": other})[1].text

@@ -27,6 +27,8 @@ __all__ = ["Bias", "Leakage", "bias", "leakage", "probed"]
 ITEMS = 4000
 PROBES = ("space", *COLUMNS)
 RETRIEVAL = ("space", "label", "rank_1", "low", "high", "chance", "queries", "identities", "note")
+# What chance means for labels whose values belong to one person each.
+OWN = "; chance: any of that person's"
 BIAS = ("label", "share", "low", "high", "chance", "queries", "identities", "note")
 
 
@@ -54,7 +56,8 @@ def leakage(
       the same person in other cameras; nobody else can teach a probe a person's own outfits.
 
     retrieval: the nearest other item of all (identity, clothes), or of other people (the rest), whatever the camera.
-    bias: the first match by the identity space, in other clothes where people have several.
+    bias: the first match by the identity space, in other clothes where people have several. Chance of a person's own
+    outfits is that of any item of the person who is found: to find the right person is no leak of clothes.
     An adversary's accuracy is not used: it can be at 0 while everything leaks.
     Raises KeyError for a label that the table lacks, ValueError for no label, no items or no identities.
 
@@ -66,7 +69,7 @@ def leakage(
     table = chosen.table
     discrete = [name for name in names if not is_measure(table[name])]
     probes = _probed(chosen, names, kinds, seed)
-    ties = confounded(table, discrete, seed=seed)
+    ties = _ties(table, discrete, seed)
     retrieved, searched = _retrieval(chosen, discrete, seed), _bias(chosen, discrete, seed)
     shared, reason = _dependence(chosen, seed)
     # labels that say less than identity, or more, cannot be told from it
@@ -118,7 +121,9 @@ def _checked(embeddings: Embeddings, labels: Sequence[str] | None) -> list[str]:
             f"Choose among these or add the label to the data"
         )
     if not table["identity"].notna().any():
-        raise ValueError(f"none of the {len(table)} items has a known identity, and probes must not meet people twice")
+        raise ValueError(
+            f"none of the {len(table)} items has a known identity, and probes must not meet people twice; label some"
+        )
     return default_labels(table) if labels is None else list(dict.fromkeys(labels))
 
 
@@ -133,6 +138,13 @@ def _drawn(embeddings: Embeddings, items: int, seed: int) -> Embeddings:
     order = np.random.default_rng([seed, 5]).permutation(codes.max() + 1)
     reached = np.cumsum(np.bincount(codes)[order])
     return embeddings.take(np.flatnonzero(np.isin(codes, order[: max(1, int((reached <= items).sum()))])).tolist())
+
+
+def _ties(table: pd.DataFrame, labels: Sequence[str], seed: int) -> pd.DataFrame:
+    """Ties of the labels with each other and with those that nobody asked for."""
+    others = [name for name in default_labels(table) if not is_measure(table[name])]
+    found = confounded(table, list(dict.fromkeys([*labels, *others])), seed=seed)
+    return found[found["label"].isin(labels) | found["with"].isin(labels)].reset_index(drop=True)
 
 
 def _probed(embeddings: Embeddings, labels: Sequence[str], kinds: Sequence[Kind], seed: int) -> pd.DataFrame:
@@ -174,10 +186,11 @@ def _retrieval(embeddings: Embeddings, labels: Sequence[str], seed: int) -> pd.D
         vectors = directions(embeddings.spaces[space])
         first = {neighbours: neighbours.first(vectors) for neighbours in (everyone, strangers)}
         for name in labels:
-            of_all = name == "identity" or own(table, name)
+            worn = own(table, name)
+            of_all = name == "identity" or worn
             neighbours = everyone if of_all else strangers
-            seen = neighbours.found(name, first[neighbours], seed=seed)
-            words = "of all other items" if of_all else "of other people's items"
+            seen = neighbours.found(name, first[neighbours], within=worn, seed=seed)
+            words = f"of all other items{OWN if worn else ''}" if of_all else "of other people's items"
             rows.append(
                 {"space": space, "label": name, "rank_1": seen.share, **asdict(seen), "note": seen.note or words}
             )
@@ -198,8 +211,9 @@ def _bias(embeddings: Embeddings, labels: Sequence[str], seed: int) -> pd.DataFr
         if name == "identity" or belongs(table, "identity", name):
             continue
         worn = own(table, name)
-        seen = searches[worn].found(name, first[worn], mated=False, seed=seed)
+        seen = searches[worn].found(name, first[worn], mated=False, within=worn, seed=seed)
         words = "the person's own outfit excluded" if changing and not worn else "every other item included"
+        words += OWN if worn else ""
         rows.append({"label": name, **asdict(seen), "note": seen.note or words})
     return pd.DataFrame(rows, columns=list(BIAS))
 

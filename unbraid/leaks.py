@@ -67,6 +67,8 @@ class Leakage:
         if self.dependence:
             shared = [(f"{pair['first']}, {pair['second']}", _shared(pair)) for pair in self.dependence]
             lines += ["", *_columns([("what spaces share", "   CKA      HSIC       p   smallest angle"), *shared])]
+        if self.factors:
+            lines += ["", f"one space for each of {', '.join(self.factors['dci']['factors'])}", _factors(self.factors)]
         for title, sentences in (("warnings", self.warnings), ("verdicts", self.verdicts)):
             lines += ["", title, *(f"- {sentence}." for sentence in sentences)] if sentences else []
         return "\n".join(lines)
@@ -103,6 +105,13 @@ def _shared(pair: Mapping[str, Any]) -> str:
         return f"no number: {pair['note']}"
     angle = f"{pair['angles'][0]:.0f} degrees" if pair["angles"] else pair["note"]
     return f"{pair['cka']:>6.2f}{pair['hsic']:>10.4f}{pair['p']:>8.3f}   {angle}"
+
+
+def _factors(told: Mapping[str, Any]) -> str:
+    """DCI, MIG and SAP in a line."""
+    dci = {name: told["dci"][name] for name in ("disentanglement", "completeness", "informativeness")}
+    numbers = {**dci, "MIG": told["mig"], "SAP": told["sap"]}
+    return ", ".join(f"{name} {value:.2f}" for name, value in numbers.items())
 
 
 def _plain(value: Any) -> Any:

@@ -76,7 +76,7 @@ def test_conditions_ties_and_easier_searches_are_told() -> None:
     found = {"label": "identity", "space": "motion", "rank_1": 0.9, "low": 0.8, "high": 1.0, "chance": 0.1}
     row = {"label": "identity", "note": "in another camera"}
     assert said(row, retrieval=pd.DataFrame([found]), ties=ties)[0].endswith(
-        "by a linear probe (in another camera); with the same cameras and clothes left in, the nearest item is the "
+        "by a linear probe (in another camera); with every other item left in, the nearest one is the "
         "same person at 90.0 % (80.0 to 100.0) where chance is 10.0 %; but it is tied to camera in this data, which "
         "may be what is read"
     )

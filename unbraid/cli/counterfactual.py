@@ -64,6 +64,7 @@ def run(arguments: Sequence[str]) -> None:
         """
         from unbraid.checkpoint import open_run
         from unbraid.cli.root import worlds
+        from unbraid.cli.sides import short_names
         from unbraid.data.sets.folder import read
         from unbraid.progress import console
         from unbraid.world import named_world
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str]) -> None:
 
         if not runs:
             raise ValueError("name at least one run folder, such as `unbraid counterfactual demo/run`")
-        opened = {name: open_run(folder) for name, folder in zip(_names(runs), runs, strict=True)}
+        opened = {name: open_run(folder) for name, folder in short_names(runs).items()}
         named = named_world(world) if world else _world_of(opened)
         reads = {name: _read_sensors(one, named) for name, one in opened.items()}
         count = min(people, named.config.test_identities)
@@ -90,15 +91,6 @@ def run(arguments: Sequence[str]) -> None:
         show({**facts, "files": [str(file) for file in files]}, text, json)
 
     parse(counterfactual, "counterfactual", arguments)
-
-
-def _names(runs: Sequence[Path]) -> list[str]:
-    """What to call each run: the name of its folder, with those above it where two are called the same."""
-    parts = [folder.resolve().parts for folder in runs]
-    if len(set(parts)) < len(parts):
-        raise ValueError(f"the same run is named twice: {', '.join(map(str, runs))}")
-    length = next(n for n in range(1, 1 + max(map(len, parts))) if len({p[-n:] for p in parts}) == len(parts))
-    return ["-".join(p[-length:]).replace("/", "").lstrip("-") for p in parts]
 
 
 def _world_of(runs: "Mapping[str, Run]") -> "NamedWorld":

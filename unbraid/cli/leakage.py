@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from unbraid.cli.output import parse, show
 
 if TYPE_CHECKING:
+    from unbraid.data.benchmark import Benchmark
     from unbraid.leakage import Leakage
     from unbraid.spaces import Embeddings
     from unbraid.viz import Picture
@@ -72,6 +73,7 @@ def run(arguments: Sequence[str]) -> None:
             seed: Of the halves, the controls and the resampling of people that makes the intervals.
             json: Print the result as JSON; with several embeddings, by name.
         """
+        from unbraid.cli.sides import short_names
         from unbraid.leakage import leakage as verb
         from unbraid.report.leakage_page import write_leakage
 
@@ -83,17 +85,24 @@ def run(arguments: Sequence[str]) -> None:
             raise ValueError("--root and --counterfactual are for the page; say with --out where it goes")
         if out is not None and out.exists() and not out.is_dir():
             raise ValueError(f"{out} is a file; --out names a folder")
-        names = _names(embeddings)
-        moved = {} if counterfactual is None else _moved(counterfactual, list(names))
-        named = {name: _with_facts(_load(folder), facts) for name, folder in names.items()}
-        found = {name: verb(one, labels or None, kinds=probes, items=items, seed=seed) for name, one in named.items()}
+        if seed < 0:
+            raise ValueError(f"--seed {seed} is below 0")
+        named = {name: _with_facts(_load(folder), facts) for name, folder in short_names(embeddings).items()}
+        moved = {} if counterfactual is None else _moved(counterfactual, named)
+        benchmark = None if root is None else _data(root, named)
+        found = {}
+        for name, one in named.items():
+            try:
+                found[name] = verb(one, labels or None, kinds=probes, items=items, seed=seed)
+            except (KeyError, ValueError) as error:
+                raise type(error)(f"{name}: {error.args[0]}") from error
         told = {name: one.as_dict() for name, one in found.items()}
         text = "\n\n".join(str(one) if len(found) == 1 else f"{name}\n\n{one}" for name, one in found.items())
         if out is not None:
             from unbraid.report.leakage_page import write_leakage
 
             written = [_write(out if len(told) == 1 else out / name, one) for name, one in told.items()]
-            pictures = {} if root is None else _pictures(root, named, found, seed)
+            pictures = {} if benchmark is None else _pictures(benchmark, named, found, seed)
             written.append(write_leakage(told, out, counterfactual=moved, examples=pictures))
             text += "\n\n" + "\n".join(f"Written: {path}" for path in written)
         show(next(iter(told.values())) if len(told) == 1 else told, text, json)
@@ -151,25 +160,14 @@ def _with_facts(embeddings: "Embeddings", path: Path | None) -> "Embeddings":
     return Embeddings(embeddings.spaces, joined, embeddings.origin)
 
 
-def _names(folders: Sequence[Path]) -> dict[str, Path]:
-    """A short name for each folder: that of its run where it lies in one, else its own; the whole path if two agree."""
-    names = []
-    for folder in folders:
-        parts = [part for part in folder.resolve().parts if part != folder.anchor]
-        run = parts[: parts.index("embeddings")] if "embeddings" in parts else parts
-        names.append((run or parts or ["embeddings"])[-1])
-    if len(set(names)) < len(names):
-        names = [str(folder).strip("/").replace("/", "-") for folder in folders]
-    if len(set(names)) < len(names):
-        raise ValueError(f"a folder is named twice among {', '.join(map(str, folders))}")
-    return dict(zip(names, folders, strict=True))
+def _moved(folder: Path, named: "Mapping[str, Embeddings]") -> dict[str, Any]:
+    """What `unbraid counterfactual` wrote, by name of the embeddings.
 
-
-def _moved(folder: Path, names: Sequence[str]) -> dict[str, Any]:
-    """What `unbraid counterfactual` wrote, by name of the embeddings. Raises FileNotFoundError where there is none."""
+    Raises FileNotFoundError where there is none, ValueError for damaged files and those of other weights.
+    """
     import json
 
-    places = {names[0]: folder / TWINS} if len(names) == 1 else {name: folder / name / TWINS for name in names}
+    places = {name: folder / TWINS if len(named) == 1 else folder / name / TWINS for name in named}
     there = {name: path for name, path in places.items() if path.is_file()}
     if not there:
         raise FileNotFoundError(
@@ -177,26 +175,49 @@ def _moved(folder: Path, names: Sequence[str]) -> dict[str, Any]:
             f"`unbraid counterfactual --out` wrote for the same runs"
         )
     try:
-        return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in there.items()}
+        found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in there.items()}
     except ValueError as error:
         raise ValueError(f"{folder}: {TWINS} is damaged ({error}); run `unbraid counterfactual` again") from error
+    for name, told in found.items():
+        weights = [origin.get("weights") for origin in (told.get("origin", {}), named[name].origin)]
+        if None not in weights and weights[0] != weights[1]:
+            raise ValueError(
+                f"{there[name]} is about other weights than those that the embeddings of {name} were made with; run "
+                f"`unbraid counterfactual` on the same run"
+            )
+    return found
+
+
+def _data(root: str, named: "Mapping[str, Embeddings]") -> "Benchmark":
+    """What was extracted. Raises ValueError for other data, as far as the embeddings say."""
+    from unbraid.cli.root import open_benchmark
+    from unbraid.data.benchmark import data_hash
+
+    benchmark = open_benchmark(root)
+    known = {t.key for t in (*benchmark.train, *benchmark.query, *benchmark.gallery)}
+    for name, embeddings in named.items():
+        lacking = sorted(set(embeddings.table["key"]) - known)
+        if lacking:
+            raise ValueError(f"{root} has no tracklet {lacking[0]!r}, of which {name} has an embedding; name its data")
+        split, data = (embeddings.origin.get(fact) for fact in ("split", "data"))
+        if split in ("train", "query", "gallery") and data and data_hash(getattr(benchmark, split)) != data:
+            raise ValueError(
+                f"{root} is not what {name} was extracted from ({embeddings.origin.get('benchmark', 'unnamed')}): its "
+                f"{split} tracklets are others; name the same data"
+            )
+    return benchmark
 
 
 def _pictures(
-    root: str, named: "Mapping[str, Embeddings]", found: "Mapping[str, Leakage]", seed: int
+    benchmark: "Benchmark", named: "Mapping[str, Embeddings]", found: "Mapping[str, Leakage]", seed: int
 ) -> "dict[str, list[Picture]]":
     """Searches that came back with somebody else who shares a label, for the labels that are shared most."""
-    from unbraid.cli.root import open_benchmark
     from unbraid.data.media import read_frames
     from unbraid.report.leakage_examples import alike
 
-    benchmark = open_benchmark(root)
     tracklets = {t.key: t for t in (*benchmark.train, *benchmark.query, *benchmark.gallery)}
     made: dict[str, list[Picture]] = {}
     for name, embeddings in named.items():
-        lacking = sorted(set(embeddings.table["key"]) - set(tracklets))
-        if lacking:
-            raise ValueError(f"{root} has no tracklet {lacking[0]!r}, of which {name} has an embedding; name its data")
         shared = found[name].bias
         shared = shared[shared["low"] > shared["chance"]]
         order = (shared["share"] - shared["chance"]).sort_values(ascending=False).index

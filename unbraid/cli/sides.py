@@ -1,5 +1,6 @@
 """What the commands that score embeddings share: both sides, rules by name, how to compare, where a picture goes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,28 @@ def load_sides(embeddings: Path) -> "tuple[Embeddings, Embeddings]":
     from unbraid.spaces import Embeddings
 
     for side in ("query", "gallery"):
+        if not embeddings.is_dir():
+            raise FileNotFoundError(f"{embeddings} is no folder; name one that `unbraid extract --out` wrote")
         if not (embeddings / side).is_dir():
             raise FileNotFoundError(
                 f"{embeddings} has no folder {side!r}, so it has no spaces.safetensors of that side; "
                 f"name the folder that `unbraid extract --out` wrote"
             )
     return Embeddings.load(embeddings / "query"), Embeddings.load(embeddings / "gallery")
+
+
+def short_names(folders: Sequence[Path]) -> dict[str, Path]:
+    """What to call runs, or the embeddings that lie in them: the name of the run's folder, with those above it where
+    two are called the same. Raises ValueError for a folder that is named twice."""
+    whole = [folder.resolve().parts for folder in folders]
+    if len(set(whole)) < len(whole):
+        raise ValueError(f"a folder is named twice among {', '.join(map(str, folders))}")
+    parts = [one[: one.index("embeddings")] if "embeddings" in one[1:] else one for one in whole]
+    # several embeddings of one run
+    parts = parts if len(set(parts)) == len(parts) else whole
+    length = next(n for n in range(1, 1 + max(map(len, parts))) if len({p[-n:] for p in parts}) == len(parts))
+    names = ["-".join(p[-length:]).replace("/", "").lstrip("-") or "embeddings" for p in parts]
+    return dict(zip(names, folders, strict=True))
 
 
 def way(run: Path | None, space: str, query: "Embeddings", gallery: "Embeddings") -> "Similarity":

@@ -50,7 +50,7 @@ class Neighbours:
         self.people = pd.factorize(self.table["identity"])[0].astype(np.int64)
         # items of unknown people stand for themselves
         unknown = self.people < 0
-        self._agreeing: dict[str, Floats] = {}
+        self._agreeing: dict[tuple[str, bool], Floats] = {}
         self.people[unknown] = self.people.max(initial=-1) + 1 + np.arange(np.count_nonzero(unknown))
 
     def _parts(self) -> Iterator[slice]:
@@ -69,21 +69,25 @@ class Neighbours:
             found[part] = np.where(skipped.all(dim=1).numpy(), -1, best)
         return found
 
-    def agreeing(self, label: str) -> Floats:
-        """N; share of the items that may be compared with a query that have its value."""
-        if label not in self._agreeing:
+    def agreeing(self, label: str, *, within: bool = False) -> Floats:
+        """N; share of the items that may be compared with a query with its value; within: of its person's items."""
+        if (label, within) not in self._agreeing:
             alike, shares = same(label).on(self.table, self.table), np.zeros(len(self.table))
             for part in self._parts():
                 valid = ~self._skip(part)
+                if within:
+                    valid &= self.people[part, None] == self.people
                 shares[part] = (alike(part) & valid).sum(axis=1) / np.maximum(1, valid.sum(axis=1))
-            self._agreeing[label] = shares
-        return self._agreeing[label]
+            self._agreeing[label, within] = shares
+        return self._agreeing[label, within]
 
     def found(self, label: str, first: Integers, *, mated: bool = True, within: bool = False, seed: int = 0) -> Found:
         """What a search finds of a label. first: from `first`.
 
         mated: count only queries that have an item of their value to find; else all that have an item and a value.
-        within: the control deals the values of each person anew among that person.
+        within: values belong to one person each, as outfits do. Whoever finds the right person then finds the value
+        more often than among all: chance is that of any item of the person who is found, 0 for a wrong one, and the
+        control deals the values of each person anew among that person.
         """
         chance = self.agreeing(label)
         values = pd.factorize(self.table[label])[0]
@@ -106,6 +110,8 @@ class Neighbours:
         mixed[known[np.argsort(group, kind="stable")]] = values[known[np.lexsort((drawn, group))]]
         low, high = guarded(float(right.mean()), bootstrap(right, people, seed=seed), number)
         shuffled = float((mixed[first] == mixed)[counted].mean())
+        if within:
+            chance = np.where(self.people[first] == self.people, self.agreeing(label, within=True), 0.0)
         return Found(float(right.mean()), low, high, float(chance[counted].mean()), shuffled, **counts)
 
 

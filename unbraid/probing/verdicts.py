@@ -39,8 +39,9 @@ def verdicts(probes: pd.DataFrame, retrieval: pd.DataFrame, bias: pd.DataFrame, 
         found = retrieval[(retrieval["label"] == label) & (retrieval["space"] == space) & retrieval["rank_1"].notna()]
         of_all = _of_all(found.to_dict("records")) if label == "identity" else ""
         read = any(row["low"] > row["chance"] for row in told)
-        tied = _tied(str(label), confounded) if read else ""
-        said.append(_of_space(str(label), str(space), told) + of_all + tied)
+        others = tied(str(label), confounded.to_dict("records")) if read else []
+        but = f"; but it is tied to {', '.join(others)} in this data, which may be what is read" if others else ""
+        said.append(_of_space(str(label), str(space), told) + of_all + but)
     shares: list[dict[Any, Any]] = bias[bias["share"].notna()].to_dict("records")
     for row in shares:
         if is_claim({**row, "score": row["share"]}):
@@ -80,19 +81,24 @@ def _of_all(found: Sequence[Mapping[Any, Any]]) -> str:
     row = found[0] if found else {}
     if not row or row["low"] <= row["chance"]:
         return ""
-    return f"; with the same cameras and clothes left in, the nearest item is the same person at {_rank(row)}"
+    return f"; with every other item left in, the nearest one is the same person at {_rank(row)}"
 
 
 def _rank(row: Mapping[Any, Any]) -> str:
     return f"{share(row['rank_1'], row['low'], row['high'])} {_chance(row)}"
 
 
-def _tied(label: str, confounded: pd.DataFrame) -> str:
-    """What else a reader may have gone by; not who someone is, because all other probes meet strangers."""
-    ties = confounded[(confounded["label"] == label) | (confounded["with"] == label)]
-    others = [str(row["with"] if row["label"] == label else row["label"]) for row in ties.to_dict("records")]
-    others = [name for name in others if name != "identity"]
-    return f"; but it is tied to {', '.join(others)} in this data, which may be what is read" if others else ""
+def tied(label: str, ties: Sequence[Mapping[Any, Any]]) -> list[str]:
+    """What else a reader may have gone by; not who someone is, because all other probes meet strangers.
+
+    ties: rows of `confounding.confounded`.
+    """
+    others = [str(row["with"] if row["label"] == label else row["label"]) for row in ties if label in _pair(row)]
+    return [name for name in others if name != "identity"]
+
+
+def _pair(row: Mapping[Any, Any]) -> tuple[Any, Any]:
+    return row["label"], row["with"]
 
 
 def share(value: float, low: float, high: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from unbraid.files import write_text
+from unbraid.probing.verdicts import tied
 from unbraid.report.leakage_tables import (
     SIGNS,
     WORDS,
@@ -38,7 +39,8 @@ from unbraid.viz import Picture
 
 FORMAT = "unbraid leakage page 1"
 VERSION = 1
-NEEDED = ("items", "identities", "probes", "retrieval", "bias", "dependence", "factors", "warnings", "verdicts")
+TABLES = ("probes", "retrieval", "bias", "confounded", "dependence", "factors")
+NEEDED = ("items", "identities", *TABLES, "warnings", "verdicts")
 # Facts of an origin that say on what data numbers were made.
 DATA = ("benchmark", "data", "keys")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -210,7 +212,7 @@ def _short(reports: Reports) -> list[Element]:
             for sure in SIGNS:
                 found = sorted((row for row in rows if state(row) == sure), key=_above, reverse=True)
                 if found:
-                    words = ", ".join(_brief(row) for row in found)
+                    words = ", ".join(_brief(row, told) for row in found)
                     sign = tag("span", SIGNS[sure], kind="sign")
                     parts.append(tag("p", sign, tag("strong", WORDS[sure]), f": {words}"))
         sentences = tag("ul", *(tag("li", f"{one}.") for one in told["verdicts"]), kind="sentences")
@@ -223,14 +225,21 @@ def _above(row: Facts) -> float:
     return float(row["score"] - (row["chance"] or 0.0)) if row["score"] is not None else 0.0
 
 
-def _brief(row: Facts) -> str:
+def _brief(row: Facts, told: Facts) -> str:
     sure, label = state(row), spaced(row["label"])
     if sure == "refused":
         return label
     if sure == "none":
         most = row["score"] if row["high"] is None else row["high"]
         return f"{label} (at most {unit(row)}{said(row, most)}, chance {said(row, row['chance'])})"
-    return f"{label} {unit(row)}{said(row, row['score'])} (chance {said(row, row['chance'])})"
+    between = f"{interval(row)}, " if interval(row) else ""
+    return f"{label} {unit(row)}{said(row, row['score'])} ({between}chance {said(row, row['chance'])}{_but(row, told)})"
+
+
+def _but(row: Facts, *reports: Facts) -> str:
+    """What the label of a row is tied to in the data, so that this may be what is read."""
+    others = dict.fromkeys(name for told in reports for name in tied(row["label"], told["confounded"]))
+    return f"; tied to {', '.join(map(spaced, others))}" if others else ""
 
 
 def _differences(reports: Reports) -> list[Element]:
@@ -246,7 +255,8 @@ def _differences(reports: Reports) -> list[Element]:
             if more == 0:
                 alike.append(f"{spaced(place[1])} ({place[0]})")
             elif more is not None:
-                lines.append(_difference(place, (one, two), (letter[first], letter[other]), more > 0))
+                but = _but(one, told, its)
+                lines.append(_difference(place, (one, two), (letter[first], letter[other]), more > 0, but))
         if len(others) > 1:
             made.append(tag("h3", badge(letter[first]), f" {first} and ", badge(letter[other]), f" {other}"))
         made.append(tag("ul", *lines, kind="sentences") if lines else tag("p", "No clear difference anywhere."))
@@ -265,13 +275,16 @@ def _of(best: Mapping[tuple[str, str], Facts]) -> set[str]:
 
 
 def _more(one: Facts, two: Facts) -> int | None:
-    """1 where the first is clearly higher, -1 where the second is, 0 where intervals meet, None without intervals."""
+    """1 where the first is clearly higher and known, -1 where the second is, else 0; None without intervals."""
     if None in (one["low"], one["high"], two["low"], two["high"]):
         return None
-    return int(one["low"] > two["high"]) - int(two["low"] > one["high"])
+    more = int(one["low"] > two["high"]) - int(two["low"] > one["high"])
+    return more if state(one if more > 0 else two) == "claim" else 0
 
 
-def _difference(place: tuple[str, str], rows: tuple[Facts, Facts], marks: tuple[str, str], first: bool) -> Element:
+def _difference(
+    place: tuple[str, str], rows: tuple[Facts, Facts], marks: tuple[str, str], first: bool, but: str
+) -> Element:
     space, label = place
     verb = "recognises people better" if (space, label) == ("identity", "identity") else "gives away more"
     numbers = [f"{unit(row)}{said(row, row['score'])} ({interval(row)})" for row in rows]
@@ -280,7 +293,7 @@ def _difference(place: tuple[str, str], rows: tuple[Facts, Facts], marks: tuple[
         *(badge(marks[0 if first else 1]), f" {verb}: "),
         *(tag("strong", spaced(label)), f" from the {space} space, "),
         *(badge(marks[0]), f" {numbers[0]}, ", badge(marks[1]), f" {numbers[1]}"),
-        f", chance {said(rows[0], rows[0]['chance'])}",
+        f", chance {said(rows[0], rows[0]['chance'])}{but}",
     )
 
 

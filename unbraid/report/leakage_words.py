@@ -2,11 +2,15 @@
 
 # section -> heading, and what it shows; in the order of the page
 SECTIONS: dict[str, tuple[str, str]] = {
-    "short": ("In short", "What a probe could read from each space, strongest first, in per cent (R² for measures)."),
+    "short": (
+        "In short",
+        "What a probe could read from each space, strongest first, in per cent (R² for measures), with the 95 % "
+        "interval. Tied: the data tie this label to another one, which may be what is read.",
+    ),
     "differences": (
         "Where they differ",
-        "The strongest probe of each checkpoint, where the two 95 % intervals do not meet. This is a strict rule: "
-        "smaller differences may be there too.",
+        "The strongest probe of each checkpoint, where one is known and the two 95 % intervals do not meet. This is a "
+        "strict rule: smaller differences may be there too.",
     ),
     "matrix": (
         "What can be read",
