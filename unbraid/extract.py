@@ -12,7 +12,7 @@ from unbraid.batch import Clip
 from unbraid.checkpoint import load_method, open_run, weights_hash
 from unbraid.data.benchmark import Benchmark, data_hash, label_table
 from unbraid.data.loader import Guarded, TestClips, known, unguarded
-from unbraid.method import Method
+from unbraid.method import TRUNK, Method
 from unbraid.progress import track
 from unbraid.recipe import DataConfig
 from unbraid.spaces import Embeddings, Spaces
@@ -39,6 +39,7 @@ def extract(
     every_frame: use all frames; False takes one clip of each tracklet (the first frame of every chunk).
     clips_per_batch, frames_per_batch: what is computed at once at most, padding included; a single clip always is.
     spaces: beside identity; all of the method's when none is named. What need not be computed is not, where it can.
+        'trunk' is what the network saw before anything was pulled apart, made only when named.
     device: where to compute; None is a GPU when there is one.
     classes: the run's class names, from which methods learn the camera or sensor of a clip; without them it is unknown.
     Raises ValueError when there is nothing to extract or a frame does not decode (naming tracklet and file); KeyError
@@ -125,9 +126,10 @@ def extract_run(
 
 def _wanted(method: Method, spaces: Sequence[str]) -> tuple[str, ...]:
     """The spaces to compute, identity first."""
-    lacking = [name for name in spaces if name not in method.spaces]
+    known = (*method.spaces, TRUNK)
+    lacking = [name for name in spaces if name not in known]
     if lacking:
-        raise KeyError(f"no space {lacking[0]!r}; {type(method).__name__} has {', '.join(method.spaces)}")
+        raise KeyError(f"no space {lacking[0]!r}; {type(method).__name__} has {', '.join(known)}")
     return tuple(dict.fromkeys(("identity", *(spaces or method.spaces))))
 
 

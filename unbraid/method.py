@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from unbraid.batch import Batch, Clip
 from unbraid.spaces import Spaces
 
+# the space of `Method.raw`, which only `encode_only` gives, when asked
+TRUNK = "trunk"
+
 
 class Method(nn.Module, ABC):
     """A published system: a network, its losses and the rule that compares two people.
@@ -77,12 +80,24 @@ class Method(nn.Module, ABC):
         raise ValueError(f"{type(self).__name__} retrieves from no fixed texts; it was given {', '.join(texts)}")
 
     def encode_only(self, clip: Clip, names: Sequence[str]) -> Spaces:
-        """Identity and the named spaces, as `encode` makes them; methods that can do so compute nothing else.
+        """Identity and the named spaces, as `encode` makes them, and 'trunk'; methods that can compute nothing else.
 
         Raises KeyError naming the spaces that there are.
         """
-        whole = self.encode(clip)
+        whole = dict(self.encode(clip))
+        if TRUNK in names:
+            whole[TRUNK] = self.raw(clip)
+        lacking = [name for name in names if name not in whole]
+        if lacking:
+            raise KeyError(f"no space {lacking[0]!r}; there are {sorted((*self.spaces, TRUNK))}")
         return Spaces({name: whole[name] for name in dict.fromkeys(("identity", *names))})
+
+    def raw(self, clip: Clip) -> Float[Tensor, "B D"]:
+        """What the trunk saw before anything was pulled apart, the mean over valid frames and places: space 'trunk'.
+
+        What a method separates is told from what was there. Raises KeyError for a method that does not show it.
+        """
+        raise KeyError(f"no space {TRUNK!r}; {type(self).__name__} has {', '.join(self.spaces)}")
 
     @property
     def matched(self) -> tuple[str, ...]:

@@ -77,6 +77,17 @@ def test_some_spaces_are_the_same_without_the_others(recipe: Recipe[Any], method
             torch.testing.assert_close(found[one], whole[one], rtol=0, atol=1e-6)
     with pytest.raises(KeyError, match="no space 'mood'"):
         method.encode_only(clip, ["mood"])
+    # what the trunk saw, of whoever shows it; the fifth method does not
+    if recipe.method == "tests.fifth":
+        with pytest.raises(KeyError, match="no space 'trunk'; Fifth has identity"):
+            method.encode_only(clip, ["trunk"])
+    else:
+        trunk = method.encode_only(clip, ["trunk"])["trunk"]
+        assert trunk.shape[0] == 3
+        assert trunk.ndim == 2
+        assert trunk.std(0).max() > 0
+        alone = method.encode_only(Clip.of(clip.frames[1:2]), ["trunk"])["trunk"]
+        torch.testing.assert_close(alone, trunk[1:2], rtol=0, atol=1e-5)
     # comparing reads nothing but what the method says
     assert set(method.matched) <= set(method.spaces)
     few = Spaces({name: whole[name] for name in dict.fromkeys(("identity", *method.matched))})
@@ -98,7 +109,8 @@ def test_encode_does_not_see_padding(recipe: Recipe[Any], method: Method) -> Non
     clip = clip_of(recipe, 2)
     padded = torch.cat([clip.frames, 9 * torch.ones_like(clip.frames[:, :1])], dim=1)
     valid = torch.cat([clip.valid, torch.zeros(2, 1, dtype=torch.bool)], dim=1)
-    bare, with_padding = method.encode(clip), method.encode(Clip(padded, valid))
+    names = method.spaces if recipe.method == "tests.fifth" else (*method.spaces, "trunk")
+    bare, with_padding = (method.encode_only(one, names) for one in (clip, Clip(padded, valid)))
     for name in bare:
         torch.testing.assert_close(with_padding[name], bare[name], rtol=1e-4, atol=1e-5)
 

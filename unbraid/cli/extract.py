@@ -30,7 +30,8 @@ def run(arguments: Sequence[str]) -> None:
             out: Folder for the embeddings.
             splits: Splits to extract; empty ones are passed over.
             spaces: Only these of the method's spaces, such as identity motion, and identity in any case; saves time
-                where a method can leave others out. Default: all.
+                where a method can leave others out. Default: all. 'trunk' is what the network saw before anything was
+                pulled apart, made only when named.
             one_clip: Use one clip per tracklet instead of all frames.
             device: 'cpu', 'cuda', ...; a GPU when there is one.
             workers: Processes that read data.

@@ -143,6 +143,11 @@ class Differ(Method):
         named |= {name: self.against[name](feature) for name in self.detached}
         return Spaces({name: _mean_direction(at_least_float32(value), clip.valid) for name, value in named.items()})
 
+    def raw(self, clip: Clip) -> Float[Tensor, "B D"]:
+        """The mean over valid frames of their features before the neck."""
+        weights = clip.valid / clip.valid.sum(1, keepdim=True)
+        return torch.einsum("btd,bt->bd", at_least_float32(self._frames(clip)), weights)
+
     def heat(self, clip: Clip) -> dict[str, Float[Tensor, "B T h w"]]:
         """Attention of the class token in the last block; for the small trunk how much each cell adds to the feature.
 

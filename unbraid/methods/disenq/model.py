@@ -20,7 +20,7 @@ from unbraid.losses.labels import any_of, one_of, same_or_not
 from unbraid.losses.metric import batch_hard_triplet, distances
 from unbraid.losses.orthogonality import orthogonality
 from unbraid.losses.precision import at_least_float32
-from unbraid.method import Method, cosine
+from unbraid.method import TRUNK, Method, cosine
 from unbraid.methods.disenq.config import APPEARANCE, IDENTITY, MOTION, DisenqConfig
 from unbraid.methods.disenq.readers import PooledReader, QueryReader
 from unbraid.methods.disenq.texts import TrainingTexts
@@ -140,17 +140,24 @@ class Disenq(Method):
 
     def encode_only(self, clip: Clip, names: Sequence[str]) -> Spaces:
         """As `encode`, without computing the other groups; to compare people, `matched` is enough."""
-        lacking = [name for name in names if name not in self.spaces]
+        lacking = [name for name in names if name not in (*self.spaces, TRUNK)]
         if lacking:
-            raise KeyError(f"no space {lacking[0]!r}; there are {sorted(self.spaces)}")
+            raise KeyError(f"no space {lacking[0]!r}; there are {sorted((*self.spaces, TRUNK))}")
         asked = tuple(dict.fromkeys((IDENTITY, *names)))
+        groups = tuple(name for name in asked if name != TRUNK)
         found: dict[str, list[Tensor]] = {group: [] for group in asked}
         for part in self._divided(clip):
             tokens, real = self._clips(part)
-            for group, queries in self.reader(tokens, real, groups=asked).items():
+            if TRUNK in asked:
+                found[TRUNK].append(_mean(tokens, real))
+            for group, queries in self.reader(tokens, real, groups=groups).items():
                 feature = queries.mean(1)
                 found[group].append(at_least_float32(self.head.normalise(feature) if group == IDENTITY else feature))
         return Spaces({group: torch.cat(rows) for group, rows in found.items()})
+
+    def raw(self, clip: Clip) -> Float[Tensor, "B V"]:
+        """The mean over a clip's tokens, as the query groups get them."""
+        return torch.cat([_mean(*self._clips(part)) for part in self._divided(clip)])
 
     @property
     def matched(self) -> tuple[str, ...]:
@@ -320,6 +327,14 @@ def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tens
     """One batch of clips from its parts: tokens, and which are real."""
     masks = [mask for _, mask in parts if mask is not None]
     return torch.cat([tokens for tokens, _ in parts]), torch.cat(masks) if masks else None
+
+
+def _mean(tokens: Float[Tensor, "B K V"], real: Bool[Tensor, "B K"] | None) -> Float[Tensor, "B V"]:
+    """Over the real tokens."""
+    tokens = at_least_float32(tokens)
+    if real is None:
+        return tokens.mean(1)
+    return (tokens * real[..., None]).sum(1) / real.sum(1, keepdim=True)
 
 
 def _tower(config: DisenqConfig) -> VisionTower:

@@ -202,6 +202,11 @@ class DSANet(Method):
             named["camera"] = self.camera_head.normalise(self._camera(middle, clip.valid))
         return Spaces(named)
 
+    def raw(self, clip: Clip) -> Float[Tensor, "B d"]:
+        """The mean over valid frames and cells of the trunk's last map."""
+        frames = at_least_float32(self._stages(clip)[1].mean((3, 4)))
+        return _over_time(frames, clip.valid / clip.valid.sum(1, keepdim=True))
+
     def heat(self, clip: Clip) -> dict[str, Float[Tensor, "B T h w"]]:
         """How much of each space comes from each cell of its map.
 

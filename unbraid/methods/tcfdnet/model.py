@@ -27,7 +27,7 @@ from unbraid.methods.tcfdnet.disentangle import UNKNOWN, Split, TextGuidedSplit,
 from unbraid.methods.tcfdnet.enhance import FeatureSelection
 from unbraid.methods.tcfdnet.exchange import exchanged
 from unbraid.methods.tcfdnet.fusion import Adapter, MultiGrainedFusion, SpatialWeighting
-from unbraid.methods.tcfdnet.streams import Streams
+from unbraid.methods.tcfdnet.streams import Seen, Streams
 from unbraid.nn.parts import HorizontalPooling, PartNeck, SeparateLinear
 from unbraid.spaces import Spaces
 
@@ -152,6 +152,10 @@ class Tcfdnet(Method):
             named["modality"] = found.split.specific.mean((2, 3))
         return Spaces({name: at_least_float32(value) for name, value in named.items()})
 
+    def raw(self, clip: Clip) -> Float[Tensor, "B D"]:
+        """The mean over places of the local map, the ResNet's maximum over valid frames."""
+        return at_least_float32(self._seen(clip, self.config.chunk)[0].local.mean((2, 3)))
+
     def similarity(self, query: Spaces, gallery: Spaces) -> Float[Tensor, "Q G"]:
         """Minus the mean over parts of Euclidean distances, or the mean cosine, as `distance` says."""
         if self.config.distance == "cosine":
@@ -171,7 +175,8 @@ class Tcfdnet(Method):
         looked = at_least_float32(self._found(clip, chunk=self.config.chunk).looked)
         return {"identity": looked[:, None] * clip.valid[:, :, None, None]}
 
-    def _found(self, clip: Clip, *, chunk: int | None) -> Found:
+    def _seen(self, clip: Clip, chunk: int | None) -> tuple[Seen, Int[Tensor, "B"]]:
+        """What the streams make of clips, and the place of each one's modality."""
         config = self.config
         if clip.frames.shape[2:] != (3, *config.pixels):
             channels, height, width = clip.frames.shape[2:]
@@ -186,7 +191,11 @@ class Tcfdnet(Method):
             raise ValueError(
                 f"a clip is of modality {MODALITIES[number - 1]!r}; this network knows {', '.join(config.modalities)}"
             )
-        seen = self.streams(clip.frames, clip.valid, place, chunk)
+        return self.streams(clip.frames, clip.valid, place, chunk), place
+
+    def _found(self, clip: Clip, *, chunk: int | None) -> Found:
+        config = self.config
+        seen, place = self._seen(clip, chunk)
         x = self.fuse(seen.tokens, seen.local) if config.mf else seen.local
         looked = at_least_float32(x).norm(dim=1)
         if config.sw:
