@@ -104,7 +104,9 @@ class Streams(nn.Module):
             )
         rows = [(place == number).nonzero()[:, 0] for number in range(len(self.config.modalities))]
         pairs = zip(rows, self.resnets.values(), strict=True)
-        found = [over_time(net, frames[own], valid[own], chunk) for own, net in pairs if len(own)]
+        # a batch of one sensor, such as a single long sequence, is not copied
+        sides = [(net, own if len(own) < len(place) else slice(None)) for own, net in pairs if len(own)]
+        found = [over_time(net, frames[own], valid[own], chunk) for net, own in sides]
         return torch.cat(found)[torch.cat(rows).argsort()]
 
 
