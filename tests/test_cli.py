@@ -133,7 +133,7 @@ def test_missing_files(people: Path, line: Path, tmp_path: Path, capsys: pytest.
         capsys, "train", "dsanet:tiny", "--root", gone, "--out", tmp_path / "r"
     )
     assert "is not a run" in refused(capsys, "extract", gone, "--root", people, "--out", tmp_path / "e")
-    assert "has no spaces.safetensors" in refused(capsys, "evaluate", gone)
+    assert "gone is no folder; name one that `unbraid extract --out` wrote" in refused(capsys, "evaluate", gone)
     assert str(gone) in refused(capsys, "track", gone, "--out", tmp_path / "t")
     weights = ("--config.trunk", "resnet18.tv_in1k", "--config.pretrained", "--weights", gone)
     message = refused(capsys, "train", "dsanet:tiny", "--root", people, "--out", tmp_path / "w", *weights)
