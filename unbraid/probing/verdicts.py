@@ -93,12 +93,9 @@ def tied(label: str, ties: Sequence[Mapping[Any, Any]]) -> list[str]:
 
     ties: rows of `confounding.confounded`.
     """
-    others = [str(row["with"] if row["label"] == label else row["label"]) for row in ties if label in _pair(row)]
+    pairs = [(str(row["label"]), str(row["with"])) for row in ties]
+    others = [other if one == label else one for one, other in pairs if label in (one, other)]
     return [name for name in others if name != "identity"]
-
-
-def _pair(row: Mapping[Any, Any]) -> tuple[Any, Any]:
-    return row["label"], row["with"]
 
 
 def share(value: float, low: float, high: float) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b, file_digest
@@ -95,7 +96,7 @@ def _vectors(file: Path, limit: int) -> tuple[NDArray[Any], list[str]]:
         with zipfile.ZipFile(file) as archive:
             data = _member(file, archive, "data", "fiu", limit)
             keys = _member(file, archive, "metadata", "US", limit)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise ValueError(f"{file} is not a whole .npz archive ({error}); restore the file") from error
     if keys.ndim != 1:
         raise ValueError(f"{file}: 'metadata' has shape {keys.shape}; expected one key per image")
